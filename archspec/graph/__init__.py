@@ -1,0 +1,1 @@
+"""The graph: what a spec means, known whole before anything runs."""

@@ -1,0 +1,1 @@
+"""Keras's callbacks (keras.callbacks)."""

@@ -1,0 +1,1 @@
+"""Keras's losses (keras.losses)."""

@@ -1,0 +1,1 @@
+"""Keras's optimizers (keras.optimizers)."""
