@@ -12,7 +12,21 @@ from pydantic_core import PydanticCustomError
 from archspec.layers.base import Layer, first_argument
 
 # One family of layers a module.
-FAMILIES = ("core",)
+FAMILIES = (
+    "core",
+    "conv",
+    "pooling",
+    "reshaping",
+    "normalization",
+    "activation",
+    "regularization",
+    "merging",
+    "weight",
+    "recurrent",
+    "conv_recurrent",
+    "wrappers",
+    "attention",
+)
 
 REFUSED = {
     "Lambda": "it runs arbitrary Python code; write a formula instead: expr: …",

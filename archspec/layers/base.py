@@ -6,13 +6,19 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from archspec.tensor import Shape, TensorType
 
 Outputs = TensorType | tuple[TensorType, ...]
+TensorDType = Literal[
+    "float32", "float16", "bfloat16", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+    "uint64", "bool", "string", "complex64", "complex128",
+]  # fmt: skip
+DType = TensorDType | Literal["mixed_float16", "mixed_bfloat16"]
+FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +50,32 @@ class Example:
     """A use of a layer that the tests compare with Keras: its arguments as a spec writes them, and its inputs.
 
     Inputs are shapes without the batch (float32) or TensorTypes, in the order of `infer`'s parameters; `named` gives
-    those that are passed by name, `values` bounds integer inputs (0 ≤ value < bound).
+    those that are passed by name (a tuple of them where the parameter takes several tensors), `values` bounds integer
+    inputs (0 ≤ value < bound).
     """
 
     arguments: Mapping[str, Any]
     inputs: tuple[Shape | TensorType, ...]
-    named: Mapping[str, Shape | TensorType] = field(default_factory=dict)
+    named: Mapping[str, Shape | TensorType | tuple[Shape | TensorType, ...]] = field(default_factory=dict)
     values: int = 2
 
 
 class Model(BaseModel):
-    """The base of all validated vocabulary: frozen, no unknown arguments, no silent conversion."""
+    """The base of all validated vocabulary: frozen, no unknown arguments, no silent conversion.
+
+    A spec's lists become tuples, nested ones too, so fields that take several values are tuples.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _freeze_lists(cls, data: Any) -> Any:
+        return {key: _freeze(value) for key, value in data.items()} if isinstance(data, Mapping) else data
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(map(_freeze, value)) if isinstance(value, list | tuple) else value
 
 
 class Layer(Model):
@@ -74,9 +93,11 @@ class Layer(Model):
     ROLE: ClassVar[str] = "other"  # for drawings: see draw's palette
     EXAMPLES: ClassVar[tuple[Example, ...]] = ()
     ALIASES: ClassVar[tuple[str, ...]] = ()  # Keras's other public names of the same class
+    ADAPTS: ClassVar[bool] = False  # has Keras's `adapt`, which learns from the training data before the training
+    OWN: ClassVar[bool] = False  # not among Keras's layers: the one of this name stands in archspec.build.layers
     infer: ClassVar[Callable[..., Outputs]]
 
-    dtype: str | None = None
+    dtype: DType | None = None
 
     def weights(self, *inputs: Any, **named: Any) -> tuple[WeightSpec, ...]:
         return ()
@@ -84,10 +105,26 @@ class Layer(Model):
     def macs(self, *inputs: Any, **named: Any) -> int:
         return 0
 
+    def nest(self, parameter: str, tensors: tuple[Any, ...]) -> list[Any]:
+        """Several tensors for one parameter as Keras's call takes them: a list, of lists where Keras groups them."""
+        return list(tensors)
+
     @property
     def output_dtype(self) -> str:
         """The dtype of a float result: the layer's own, else float32."""
-        return self.dtype or "float32"
+        return (self.dtype or "float32").removeprefix("mixed_")
+
+    @property
+    def weight_dtype(self) -> str:
+        """The dtype of the weights: the layer's own, else float32; mixed precision keeps float32 weights."""
+        return "float32" if self.dtype is None or self.dtype.startswith("mixed_") else self.dtype
+
+    def weight(self, name: str, *shape: int, trainable: bool = True) -> WeightSpec:
+        return WeightSpec(name, shape, trainable, self.weight_dtype)
+
+    def passed_dtype(self, tensor: TensorType) -> str:
+        """The dtype of what goes through unchanged: Keras casts floats to the layer's dtype, nothing else."""
+        return self.output_dtype if tensor.dtype in FLOATS else tensor.dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +158,14 @@ def call_fields(layer: type[Layer]) -> frozenset[str]:
 
 @cache
 def first_argument(layer: type[Model]) -> str | None:
-    """The argument that a bare value stands for: the first field of the layer's own (`Dense: 10`)."""
-    own = [name for name in layer.model_fields if name not in Layer.model_fields]
-    return own[0] if own else None
+    """The argument that a bare value stands for, Keras's first (`Dense: 10`).
+
+    Fields that bases lend come before the class's own, so its own required ones go first, then any required one.
+    """
+    fields = {name: info for name, info in layer.model_fields.items() if name not in Layer.model_fields}
+    own = [name for name in layer.__annotations__ if name in fields]
+    required = [name for name, info in fields.items() if info.is_required()]
+    return next(iter((*(name for name in own if name in required), *required, *own, *fields)), None)
 
 
 def group_inputs(

@@ -13,7 +13,19 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-MODULES = ("elementwise", "reductions", "shaping", "linear", "nn")
+MODULES = (
+    "elementwise",
+    "reductions",
+    "shaping",
+    "joining",
+    "indexing",
+    "creation",
+    "linear",
+    "linalg",
+    "nn",
+    "windows",
+    "signal",
+)
 
 
 @cache

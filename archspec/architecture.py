@@ -1,0 +1,126 @@
+"""The public API: a spec loaded, its graph known, ready to be summarised, drawn, built and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archspec.diagnostics import Diagnostic, SpecError
+from archspec.graph.ir import Graph
+from archspec.language import Document, Limits, elaborate, resolve
+
+if TYPE_CHECKING:
+    import keras
+
+    from archspec.analysis.summary import Summary
+    from archspec.train.fit import TrainedRun
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """A network with its data and training settings, as a spec describes it.
+
+    `graph` holds its layers with the shapes of all tensors; nothing of a framework is loaded before `build` or `train`.
+    """
+
+    document: Document
+    graph: Graph
+
+    @property
+    def name(self) -> str:
+        return self.document.name
+
+    def check(self) -> list[Diagnostic]:
+        """What is wrong beyond the network itself: claims under `expect` that do not hold, `data`, `train`, `run`.
+
+        Mistakes in the network were raised when it was loaded. An empty list means that all is well.
+        """
+        from archspec.analysis.expect import failed_claims
+        from archspec.train.check import check_settings
+
+        found = failed_claims(self.document, self.graph)
+        try:
+            check_settings(self.document, self.graph)
+        except SpecError as error:
+            found += error.diagnostics
+        return found
+
+    def summary(self, depth: int | None = None) -> Summary:
+        """Shapes, parameters, MACs and bytes by layer, or by block where `depth` cuts the scopes."""
+        from archspec.analysis.summary import summary
+
+        return summary(self.graph, depth)
+
+    def draw(self, path: str | Path, **options: Any) -> Path:
+        """Draws the network into a file, whose extension gives the format: .svg, .pdf, .png or .dot."""
+        from archspec.draw import draw
+
+        return draw(self.graph, path, **options)
+
+    def build(self) -> keras.Model:
+        """The network as a functional Keras model with fresh weights; its layers are named as in the graph."""
+        from archspec.build import build
+
+        return build(self.graph)
+
+    def train(self, run_dir: str | Path | None = None, **options: Any) -> TrainedRun:
+        """Trains and tests the network as the spec says; everything about the run is kept in `run_dir`.
+
+        Without `run_dir`, a new numbered folder is made under `runs/`.
+        """
+        from archspec.train import train
+
+        return train(self.document, self.graph, run_dir, **options)
+
+
+def load(
+    reference: str | Path,
+    params: Mapping[str, Any] | None = None,
+    set: Mapping[str, Any] | None = None,
+    *,
+    changes: Sequence[str] = (),
+    limits: Limits = Limits(),
+    allow: Sequence[str | Path] = (),
+) -> Architecture:
+    """Loads a spec: `load("resnet.yaml@resnet50", params={"classes": 10}, set={"train.epochs": 2})`.
+
+    Args:
+        reference: the file's path, with `@variant` behind it if one is meant.
+        params: values for the spec's params.
+        set: new values by their path in the spec.
+        changes: the same as on the command line: `"train.epochs=2"`.
+        limits: how large the spec may be.
+        allow: folders, beside the spec's own, that `use` and `extends` may read.
+
+    Raises:
+        SpecError: with every mistake that was found.
+    """
+    document = resolve.load(reference, _changes(params, set, changes, limits), limits, [Path(p) for p in allow])
+    return Architecture(document, elaborate(document))
+
+
+def loads(
+    text: str,
+    format: resolve.Format = "yaml",
+    params: Mapping[str, Any] | None = None,
+    set: Mapping[str, Any] | None = None,
+    *,
+    variant: str | None = None,
+    limits: Limits = Limits(),
+    folder: str | Path | None = None,
+) -> Architecture:
+    """Loads a spec given as text, as `load` does; `use` and `extends` look in `folder`."""
+    changes = _changes(params, set, (), limits)
+    document = resolve.loads(text, format, variant, changes, limits, Path(folder) if folder else None)
+    return Architecture(document, elaborate(document))
+
+
+def _changes(
+    params: Mapping[str, Any] | None, set: Mapping[str, Any] | None, texts: Sequence[str], limits: Limits
+) -> list[resolve.Change]:
+    values = {f"params.{name}": value for name, value in (params or {}).items()} | dict(set or {})
+    return [resolve.change(path, value) for path, value in values.items()] + [
+        resolve.read_change(text, limits) for text in texts
+    ]

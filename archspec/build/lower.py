@@ -1,0 +1,136 @@
+"""Graph → keras.Model: each node becomes one call of a Keras layer, and Keras is told the shapes that the graph knows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from archspec.build.initial import drawn_with_numpy
+from archspec.build.layers import Weight
+from archspec.build.objects import call_arguments, keras_layer
+from archspec.graph.ir import Edge, Graph, Node
+from archspec.layers.base import group_inputs, tensor_parameters
+from archspec.tensor import TensorType
+
+Tensors = dict[str, list[keras.KerasTensor]]
+BROADCASTING = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"})
+
+
+def build(graph: Graph) -> keras.Model:
+    """A functional model: layers named as the nodes, several outputs as a dict by the names that the spec gives them.
+
+    Weights that nodes share are those of one layer, called several times.
+    """
+    layers: dict[str, keras.Layer] = {}
+    tensors: Tensors = {}
+    for node in graph.nodes.values():
+        if type(node.layer).__name__ == "InputLayer":
+            tensors[node.name] = [_input(node)]
+            continue
+        owner = node
+        while owner.shares:
+            owner = graph.nodes[owner.shares]
+        if owner.name not in layers:
+            layers[owner.name] = _layer(graph, owner)
+        tensors[node.name] = _call(layers[owner.name], node, tensors, tensors[graph.inputs[0]][0])
+    inputs = [tensors[name][0] for name in graph.inputs]
+    outputs = {name: tensors[edge.node][edge.index] for name, edge in graph.outputs.items()}
+    model = keras.Model(
+        inputs if len(inputs) > 1 else inputs[0],
+        outputs if len(outputs) > 1 else next(iter(outputs.values())),
+        name=legal_name(graph.name),
+    )
+    _assert_weights(graph, layers)
+    return model
+
+
+def legal_name(name: str) -> str:
+    """The name with what Keras or TensorFlow forbid in a scope's name made underscores."""
+    name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
+    return name if re.match(r"[A-Za-z0-9.]", name) else f"model{name}"
+
+
+def _input(node: Node) -> keras.KerasTensor:
+    (tensor,) = node.outputs
+    options = {key: value for key in ("sparse", "optional") if (value := getattr(node.layer, key, None))}
+    return keras.Input(tensor.shape, dtype=tensor.dtype, name=node.name, **options)
+
+
+def _layer(graph: Graph, node: Node) -> keras.Layer:
+    layer = keras_layer(node.layer, name=node.name, trainable=node.trainable)
+    if isinstance(layer, Weight):
+        layer.per_example = not _broadcasts(graph, node)
+    return layer
+
+
+def _broadcasts(graph: Graph, node: Node) -> bool:
+    """Whether a weight needs no copy for each example: all that read it broadcast it over a tensor that has them."""
+    if any(edge.node == node.name for edge in graph.outputs.values()):
+        return False
+    readers = [graph.nodes[name] for name in graph.readers[node.name]]
+    return all(
+        type(reader.layer).__name__ in BROADCASTING and any(graph.nodes[edge.node].inputs for edge in reader.inputs)
+        for reader in readers
+    )
+
+
+def _call(layer: keras.Layer, node: Node, tensors: Tensors, first: keras.KerasTensor) -> list[keras.KerasTensor]:
+    args, kwargs = _arguments(layer, node, [tensors[edge.node][edge.index] for edge in node.inputs])
+    if not node.inputs:
+        args = [first]
+    with drawn_with_numpy(layer), _known_outputs(layer, node.outputs, args, kwargs):
+        outputs = layer(*args, **kwargs, **call_arguments(node.layer))
+    return keras.tree.flatten(outputs)
+
+
+def _arguments(layer: keras.Layer, node: Node, values: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The call's tensors: the first parameter's by position, as Keras asks for masks and build, the others by name."""
+    positional, named = group_inputs(type(node.layer), node.parameters, tuple(values))
+    named = {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
+    if "initial_state" in named:
+        named["initial_state"] = _nested_state(layer, named["initial_state"])
+    if positional:
+        return [positional], named
+    for parameter in tensor_parameters(type(node.layer))[:1]:
+        return [named.pop(parameter.name)] if parameter.name in named else [], named
+    return [], named
+
+
+def _nested_state(layer: keras.Layer, state: list[Any]) -> Any:
+    """A stack of cells takes a list of states for each cell; all other layers take them flat."""
+    cell = getattr(layer, "cell", None)
+    return keras.tree.pack_sequence_as(cell.state_size, state) if isinstance(cell, keras.layers.StackedRNNCells) else state
+
+
+@contextmanager
+def _known_outputs(
+    layer: keras.Layer, outputs: tuple[TensorType, ...], args: list[Any], kwargs: Mapping[str, Any]
+) -> Iterator[None]:
+    """Within the context, a symbolic call takes the outputs that the graph knows instead of tracing the layer.
+
+    Keras finds them itself where it computes in another dtype than the graph assumed (mixed precision), or where
+    tensors may be sparse, which the graph does not say.
+    """
+    sparse = getattr(layer, "sparse", False) or any(x.sparse for x in keras.tree.flatten((args, dict(kwargs))))
+    if sparse or any("float" in t.dtype and t.dtype != layer.compute_dtype for t in outputs):
+        yield
+        return
+    known = [keras.KerasTensor((None, *t.shape), dtype=t.dtype) for t in outputs]
+    vars(layer)["compute_output_spec"] = lambda *_, **__: known[0] if len(known) == 1 else tuple(known)
+    try:
+        yield
+    finally:
+        del vars(layer)["compute_output_spec"]
+
+
+def _assert_weights(graph: Graph, layers: Mapping[str, keras.Layer]) -> None:
+    """The graph's rules and Keras must agree on every layer's weights: anything else is our bug."""
+    for name, layer in layers.items():
+        said = sum(weight.size for weight in graph.weights(graph.nodes[name]))
+        made = sum(math.prod(weight.shape) for weight in layer.weights)
+        assert said == made, f"{name} ({type(layer).__name__}) has {made} parameters, the graph says {said}"

@@ -1,0 +1,86 @@
+"""What the commands share: references to specs with changes, limits, and the printing of diagnostics."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from archspec.architecture import Architecture
+    from archspec.language.limits import Limits
+
+_CHANGE = re.compile(r"[A-Za-z_]\w*(\.[\w-]+)+=")
+
+
+def failure(message: str) -> click.ClickException:
+    """An error of the user's that is no diagnostic: printed plainly, exit code 1."""
+    return click.ClickException(message)
+
+
+def spec_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that reads a spec."""
+    limit = click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="Raise a limit, e.g. nodes=5000000.")
+    allow = click.option(
+        "--allow", multiple=True, type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
+        help="A further folder that `use` and `extends` may read.",
+    )  # fmt: skip
+    return limit(allow(function))
+
+
+def spec_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One spec and changes to it, behind each other: `resnet.yaml@resnet18 params.classes=10`."""
+    spec = click.argument("spec", metavar="SPEC[@VARIANT]", shell_complete=_complete_spec)
+    changes = click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
+    return spec(changes(spec_options(function)))
+
+
+def _complete_spec(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Files and, behind @, a file's variants."""
+    path, at, start = incomplete.rpartition("@")
+    if at and Path(path).is_file():
+        from archspec.language.source import parse
+
+        found = parse(Path(path).read_text("utf-8")).data.get("variants", {})
+        return [f"{path}@{v}" for v in found if v.startswith(start)]
+    folder = Path(incomplete).parent if "/" in incomplete else Path()
+    candidates = [*folder.glob("*.yaml"), *folder.glob("*.json"), *(f"{p}/" for p in folder.glob("*/"))]
+    return sorted(str(c) for c in candidates if str(c).startswith(incomplete))
+
+
+def read_limits(texts: Sequence[str]) -> Limits:
+    from archspec.language.limits import Limits
+
+    settings = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            settings[name] = int(number.replace("_", ""))
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is not NAME=N") from None
+    try:
+        return Limits().changed(settings)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def open_spec(spec: str, changes: Sequence[str], limits: Sequence[str], allow: Sequence[Path]) -> Architecture:
+    """Loads the spec that a command names. Raises SpecError."""
+    from archspec.architecture import load
+
+    for change in changes:
+        if not _CHANGE.match(change):
+            raise click.UsageError(f"{change!r} is no change to the spec; write PATH=VALUE, as in params.classes=10")
+    return load(spec, changes=changes, limits=read_limits(limits), allow=allow)
+
+
+def is_change(text: str) -> bool:
+    return bool(_CHANGE.match(text))
+
+
+def print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,0 +1,189 @@
+"""A plan carried out: examples read, preprocessed by Keras's layers and handed to `fit` as arrays or tf.data batches.
+
+Arrays stay arrays: Keras's own batching of them is the fastest there is on every backend, and needs no TensorFlow
+on JAX. Only streams go through tf.data. This module imports Keras, so the backend must be chosen before it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from archspec.build import build
+from archspec.data.base import Arrays, Rows, Selection, Stream
+from archspec.data.plan import Plan
+from archspec.data.split import count
+from archspec.graph.ir import Graph
+from archspec.tensor import TensorType
+
+CACHE_BYTES = 1 << 30  # streams up to this size stay in memory after the first epoch
+SHUFFLE_BYTES = 1 << 28  # and larger ones are shuffled within a buffer of this
+_CHUNK = 1024  # examples preprocessed at a time
+_ADAPTED = ("mean", "vocabulary", "bin_boundaries")  # arguments that give what `adapt` would learn
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One split as `fit` and `evaluate` take it: arrays x and y, or batches of both in x.
+
+    Several inputs are a tuple in the network's order, several targets a mapping by output; a single one stands alone.
+    """
+
+    size: int
+    x: Any
+    y: Any = None
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """All splits, and the preprocessing that they went through, by input."""
+
+    train: Feed
+    validation: Feed | None
+    test: Feed | None
+    preprocess: Mapping[str, keras.Model]
+
+
+def feeds(plan: Plan, graph: Graph, batch_size: int, shuffle: bool, seed: int) -> Feeds:
+    """Reads and preprocesses every split; layers with `adapt` see the training examples only."""
+    models = {field: build(steps) for field, steps in plan.preprocess.items()}
+    training = plan.source.read(plan.parts.train)
+    for field, model in models.items():
+        _adapt(model, plan.preprocess[field], training, field)
+    dtypes = {name: graph.nodes[name].outputs[0].dtype for name in plan.inputs}
+
+    def feed(rows: Rows, mixed: bool) -> Feed:
+        if isinstance(rows, Arrays):
+            values = rows.values | {field: _apply(model, rows.values[field]) for field, model in models.items()}
+            x = tuple(_cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
+            return Feed(rows.size, _only(x), _only({n: _target(values[f]) for n, f in plan.targets.items()}))
+        return Feed(rows.size, _batches(plan, models, dtypes, rows, batch_size, seed if mixed else None))
+
+    def other(selection: Selection | None) -> Feed | None:
+        return feed(plan.source.read(selection), False) if selection is not None and count(selection) else None
+
+    names = {field: name for name, field in plan.inputs.items()}
+    return Feeds(
+        feed(training, shuffle),
+        other(plan.parts.validation),
+        other(plan.parts.test),
+        {names[field]: model for field, model in models.items()},
+    )
+
+
+def _adapt(model: keras.Model, steps: Graph, training: Rows, field: str) -> None:
+    """Lets each layer that learns from data see the training examples, as the layers before it give them."""
+    for node in steps.nodes.values():
+        layer = None if type(node.layer).__name__ == "InputLayer" else model.get_layer(node.name)
+        given = any(getattr(node.layer, name, None) is not None for name in _ADAPTED)
+        if layer is None or given or not hasattr(layer, "adapt"):
+            continue
+        before = keras.Model(model.input, layer.input)
+        if isinstance(training, Arrays):
+            values = _apply(before, training.values[field])
+            layer.adapt(_tensors(values) if _is_text(values) else values)
+        else:
+            one = _in_tf_data(before)
+            layer.adapt(training.open().map(lambda row: one(row[field])).batch(_CHUNK))
+
+
+def _apply(model: keras.Model, values: np.ndarray) -> np.ndarray:
+    """The model's results for all examples, a chunk at a time."""
+    if not model.layers[1:]:
+        return values
+    text = _is_text(values)
+    if text and keras.backend.backend() != "tensorflow":
+        return np.stack([*_through_tf_data(model, values)])
+    chunks = (values[at : at + _CHUNK] for at in range(0, len(values), _CHUNK))
+    return np.concatenate(
+        [
+            keras.ops.convert_to_numpy(model(_tensors(c) if text else keras.ops.convert_to_tensor(c), training=False))
+            for c in chunks
+        ]
+    )
+
+
+def _through_tf_data(model: keras.Model, values: np.ndarray) -> Iterator[np.ndarray]:
+    """Text is TensorFlow's business even where another backend computes."""
+    import tensorflow as tf
+
+    yield from tf.data.Dataset.from_tensor_slices(_tensors(values)).map(_in_tf_data(model)).as_numpy_iterator()
+
+
+def _is_text(values: np.ndarray) -> bool:
+    return values.dtype.kind in "OUST"
+
+
+def _tensors(values: np.ndarray) -> Any:
+    import tensorflow as tf
+
+    return tf.constant([str(value) for value in values.ravel()], shape=values.shape)
+
+
+def _in_tf_data(model: keras.Model) -> Callable[[Any], Any]:
+    """The model as a function of one example inside a tf.data pipeline.
+
+    Its layers are called one by one: there a preprocessing layer computes in TensorFlow whatever the backend, which a
+    whole model does not.
+    """
+    import tensorflow as tf
+
+    def one(value: Any) -> Any:
+        batch = tf.expand_dims(value, 0)
+        result = model.run_through_graph(batch, operation_fn=lambda operation: operation)
+        return tf.squeeze(keras.tree.flatten(result)[0], 0)
+
+    return one
+
+
+def _batches(
+    plan: Plan, models: Mapping[str, keras.Model], dtypes: Mapping[str, str], rows: Stream, size: int, seed: int | None
+) -> Any:
+    """A tf.data.Dataset of batches: preprocessed, cached where it is small, shuffled if a seed is given, prefetched."""
+    import tensorflow as tf
+
+    steps = {field: _in_tf_data(model) for field, model in models.items() if model.layers[1:]}
+
+    def example(row: Mapping[str, Any]) -> tuple[Any, Any]:
+        fields = dict.fromkeys((*plan.inputs.values(), *plan.targets.values()))
+        made = {field: steps[field](row[field]) if field in steps else row[field] for field in fields}
+        x = tuple(_cast(made[field], dtypes[name]) for name, field in plan.inputs.items())
+        return _only(x), _only({name: made[field] for name, field in plan.targets.items()})
+
+    options = tf.data.Options()
+    options.deterministic = True
+    data = rows.open().with_options(options).map(example, num_parallel_calls=tf.data.AUTOTUNE)
+    each = max(1, sum(_bytes(spec) for spec in keras.tree.flatten(data.element_spec)))
+    if rows.size * each <= CACHE_BYTES:
+        data = data.cache()
+    if seed is not None:
+        data = data.shuffle(max(size, min(rows.size, SHUFFLE_BYTES // each)), seed=seed, reshuffle_each_iteration=True)
+    batches = data.batch(size, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-rows.size // size))).prefetch(tf.data.AUTOTUNE)
+
+
+def _only(values: Any) -> Any:
+    """The single value of a tuple or mapping of one: Keras weighs classes of a bare target only."""
+    return next(iter(values.values() if isinstance(values, dict) else values)) if len(values) == 1 else values
+
+
+def _bytes(spec: Any) -> int:
+    return TensorType(tuple(spec.shape), spec.dtype.name).bytes
+
+
+def _cast(values: Any, dtype: str) -> Any:
+    """Values of a field in the dtype of the input: arrays, or tensors in a tf.data pipeline."""
+    if isinstance(values, np.ndarray):
+        return _tensors(values) if dtype == "string" else values.astype(dtype, copy=False)
+    import tensorflow as tf
+
+    return values if dtype == "string" else tf.cast(values, dtype)
+
+
+def _target(values: np.ndarray) -> np.ndarray:
+    """Keras computes losses in float32; float64 targets would only be converted in each batch."""
+    return values.astype("float32") if values.dtype == np.float64 else values

@@ -1,0 +1,176 @@
+"""Which examples train, validate and test: drawn once by the split's own seed, in proportion to the classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archspec.data.base import WHOLE, Loaded, Selection
+from archspec.data.settings import Split
+from archspec.diagnostics import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULTS = {"test": 0.2, "validation": 0.1}  # where neither the spec nor the source says
+_SLICE = re.compile(r"\s*(?P<name>[\w.-]+)\s*(?:\[\s*(?P<start>-?\d+%?)?\s*:\s*(?P<end>-?\d+%?)?\s*\])?\s*")
+
+
+class BadSplit(Exception):
+    """A split cannot be had: which one, why, and how to mend it."""
+
+    def __init__(self, key: str, message: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.message = message
+        self.help = help
+
+
+@dataclass(frozen=True)
+class Divided:
+    """The examples of each split; no example is in two of them."""
+
+    train: Selection
+    validation: Selection | None
+    test: Selection | None
+
+
+def count(selection: Selection | None) -> int:
+    return 0 if selection is None else sum(len(at) for at in selection.values())
+
+
+def divide(source: Loaded, split: Split, label: str | None) -> Divided:
+    """Splits the source. `label` is the class label whose proportions each split keeps. Raises BadSplit."""
+    wanted: dict[str, float | int | str | None] = {
+        name: getattr(split, name) or (name if name in source.sizes else None) for name in DEFAULTS
+    }
+    if split.train is None and split.validation is None and split.test is None:
+        wanted = {name: value or DEFAULTS[name] for name, value in wanted.items()}
+    pool = select(source.sizes, split.train or _training(source.sizes), "train")
+    chosen: dict[str, Selection] = {}
+    for name, value in wanted.items():
+        if isinstance(value, str):
+            chosen[name] = select(source.sizes, value, name)
+            if split.train is None:
+                pool = _without(pool, chosen[name])
+    total = count(pool)
+    for name, value in wanted.items():  # the test examples first, so that they stay when the validation share changes
+        if isinstance(value, int | float):
+            size = value if isinstance(value, int) else round(value * total)
+            pool, chosen[name] = _carve(source, pool, size, name, split.seed, label)
+    _check(chosen | {"train": pool})
+    return Divided(pool if source.ordered else _permuted(pool, split.seed), chosen.get("validation"), chosen.get("test"))
+
+
+def _training(sizes: Mapping[str, int]) -> str:
+    if "train" in sizes:
+        return "train"
+    if WHOLE in sizes:
+        return WHOLE
+    known = ", ".join(sizes)
+    raise BadSplit("train", f"the data has no split 'train', only {known}", f"name one: split: {{train: {known}}}")
+
+
+def select(sizes: Mapping[str, int], text: str, key: str) -> Selection:
+    """The examples that `train`, `train[:80%]` or `train[:100]+test` mean. Raises BadSplit."""
+    import numpy as np
+
+    selection: dict[str, np.ndarray] = {}
+    for term in text.split("+"):
+        match = _SLICE.fullmatch(term)
+        if match is None:
+            help = "write the name of a split and a slice of it: train, train[:80%], train[100:200], train+test"
+            raise BadSplit(key, f"{term.strip()!r} is no split", help)
+        name = match["name"]
+        if name not in sizes and name != WHOLE:
+            help = did_you_mean(name, sizes) or f"it has {', '.join(sizes)}"
+            raise BadSplit(key, f"the data has no split {name!r}", help)
+        for part in [name] if name in sizes else sizes:
+            size = sizes[part]
+            at = np.arange(size)[_position(match["start"], size, 0) : _position(match["end"], size, size)]
+            selection[part] = np.union1d(selection[part], at) if part in selection else at
+    if count(selection) == 0:
+        raise BadSplit(key, f"{text!r} holds no examples", f"the sizes are {_show(sizes)}")
+    return selection
+
+
+def _position(text: str | None, size: int, default: int) -> int:
+    if text is None:
+        return default
+    return round(int(text[:-1]) / 100 * size) if text.endswith("%") else int(text)
+
+
+def _show(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+
+
+def _without(pool: Selection, taken: Selection) -> Selection:
+    import numpy as np
+
+    return {part: np.setdiff1d(at, taken[part]) if part in taken else at for part, at in pool.items()}
+
+
+def _carve(
+    source: Loaded, pool: Selection, size: int, name: str, seed: int, label: str | None
+) -> tuple[Selection, Selection]:
+    """The pool without `size` examples, and these: at random, or the last ones where the source is ordered."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    total = count(pool)
+    if not 0 < size < total:
+        found = f"{name} would take {size:,} of {total:,} examples"
+        raise BadSplit(name, f"{found} and leave {max(0, total - size):,} for training", "each split needs at least one")
+    if source.ordered:
+        kept, taken = np.arange(total - size), np.arange(total - size, total)
+    else:
+        classes = _classes(source, pool, label, size)
+        kept, taken = train_test_split(np.arange(total), test_size=size, random_state=seed, stratify=classes)
+    return _pick(pool, np.sort(kept)), _pick(pool, np.sort(taken))
+
+
+def _classes(source: Loaded, pool: Selection, label: str | None, size: int) -> np.ndarray | None:
+    """The pool's labels, or None where a split in proportion is not possible: a class or a split is too small."""
+    import numpy as np
+
+    if label is None or label not in source.labels:
+        return None
+    classes = np.concatenate([source.labels[label][part][at] for part, at in pool.items()])
+    counts = np.unique(classes, return_counts=True)[1]
+    return classes if counts.min() > 1 and len(counts) <= min(size, len(classes) - size) else None
+
+
+def _pick(pool: Selection, flat: np.ndarray) -> Selection:
+    """The examples at these places of the pool's parts laid end to end."""
+    picked: dict[str, np.ndarray] = {}
+    start = 0
+    for part, at in pool.items():
+        here = flat[(flat >= start) & (flat < start + len(at))] - start
+        if len(here):
+            picked[part] = at[here]
+        start += len(at)
+    return picked
+
+
+def _permuted(pool: Selection, seed: int) -> Selection:
+    """In a fixed random order: where training can shuffle only a part at a time, classes should not come in blocks."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    return {part: generator.permutation(at) for part, at in pool.items()}
+
+
+def _check(chosen: Mapping[str, Selection]) -> None:
+    """No example may serve two ends: a test example that was trained on says nothing. Raises BadSplit."""
+    import numpy as np
+
+    names = list(chosen)
+    if count(chosen["train"]) == 0:
+        raise BadSplit("train", "no examples are left for training")
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            shared = sum(len(np.intersect1d(at, chosen[other][p])) for p, at in chosen[one].items() if p in chosen[other])
+            if shared:
+                raise BadSplit(one, f"{one} and {other} share {shared:,} examples", "give them slices that do not overlap")

@@ -1,0 +1,9 @@
+"""The spec language: text → document → graph."""
+
+from archspec.language.document import Document
+from archspec.language.elaborate import elaborate, elaborate_steps
+from archspec.language.limits import Limits
+from archspec.language.resolve import load, loads
+from archspec.language.sections import section
+
+__all__ = ["Document", "Limits", "elaborate", "elaborate_steps", "load", "loads", "section"]

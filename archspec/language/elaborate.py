@@ -1,0 +1,465 @@
+"""Document → Graph: steps are applied one after another, and every shape is known as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from archspec.graph.ir import Edge, Graph, Node, Origin, as_tuple
+from archspec.language import unused, verbs
+from archspec.language.document import Document, Param, Step
+from archspec.language.expressions import ExpressionError, evaluate, parse, show
+from archspec.language.limits import over, raise_help
+from archspec.language.resolve import check_param
+from archspec.language.scope import POISON, UNSET, Body, Failed, Frame, Maker, Site, Turn, Value, Where, chain
+from archspec.language.source import Mark
+from archspec.language.steps import parse_steps
+from archspec.layers import catalogue
+from archspec.layers.base import Layer, group_inputs
+from archspec.tensor import ShapeError, TensorType
+
+
+def elaborate(document: Document) -> Graph:
+    """The graph that a document describes. Raises SpecError with every mistake that was found."""
+    return Elaborator(document).whole()
+
+
+def elaborate_steps(document: Document, path: tuple[str | int, ...], inputs: Mapping[str, TensorType]) -> Graph:
+    """The graph of the list of steps that stands at `path`, on the inputs given. Raises SpecError."""
+    data: Any = document.raw
+    for part in path:
+        data = data[part]
+    return Elaborator(document).part(data, document.mark.at(*path), inputs)
+
+
+class Elaborator:
+    """The state of one elaboration: the nodes made so far, the names taken, the mistakes found."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.nodes: dict[str, Node] = {}
+        self.order: list[str] = []
+        self.taken: dict[str, int] = {}
+        self.found: dict[tuple[str, Span | None], Diagnostic] = {}
+        self.visited: set[int] = set()
+        self.constants: dict[int, tuple[Step, Layer, Mapping[str, Any]]] = {}  # of steps without expressions
+        self.layers: dict[Any, Layer] = {}  # by class and arguments
+        self.bodies: dict[int, tuple[Any, tuple[Step, ...]]] = {}
+        self.sharing: Iterator[str] | None = None  # the nodes whose weights the next ones use
+        self.libraries: dict[int, Frame] = {}  # of specs whose blocks are used, by the document's id
+
+    # --- the whole -------------------------------------------------------------------------------
+
+    def whole(self) -> Graph:
+        document, outputs, frame = self.document, {}, None
+        try:
+            frame = self.frame(document, {}, Mark(document.mark.span), ())
+            inputs = {name: self.input(name, frame) for name in document.spec.inputs}
+            frame.names.update(inputs)
+            frame.inputs = inputs
+            x = next(iter(inputs.values())) if len(inputs) == 1 else UNSET
+            x = self.run(document.steps, Site(x, frame))
+            outputs = self.results(x, frame)
+        except Failed:
+            pass
+        unused.check(self, document)
+        self.raise_found()
+        assert frame is not None
+        tensors = {name: value.edge for name, value in frame.names.items() if value.edges}
+        return self.pruned(Graph(document.name, self.nodes, tuple(document.spec.inputs), outputs, tensors))
+
+    def part(self, steps: Any, mark: Mark, inputs: Mapping[str, TensorType]) -> Graph:
+        found: list[Diagnostic] = []
+        parsed = parse_steps(steps, mark, found)
+        for diagnostic in found:
+            self.report(diagnostic)
+        outputs = {}
+        try:
+            frame = self.frame(self.document, {}, mark, ())
+            made = {name: self.add_input(name, tensor, Origin(mark.span)) for name, tensor in inputs.items()}
+            frame.names.update(made)
+            x = next(iter(made.values())) if len(made) == 1 else UNSET
+            x = self.run(parsed, Site(x, frame))
+            outputs = {"output": x.edge} if x.edges else {}
+        except Failed:
+            pass
+        self.raise_found()
+        return Graph(self.document.spec.name, self.nodes, tuple(inputs), outputs, {})
+
+    def raise_found(self) -> None:
+        if self.found:
+            found = sorted(self.found.values(), key=lambda d: d.span or Span("", 0, 0, 0, 0))
+            raise SpecError(found, self.document.texts)
+
+    def results(self, x: Value, frame: Frame) -> dict[str, Edge]:
+        declared = self.document.spec.outputs
+        mark = self.document.mark.at("outputs")
+        if not declared:
+            if x is UNSET:
+                if self.document.steps:
+                    self.fail(Diagnostic("E305", "the spec has no output", mark.span, help="outputs: [NAME]"))
+                return {}
+            return {"output": x.edge} if x.edges else {}
+        pairs = declared.items() if isinstance(declared, dict) else [(name, name) for name in declared]
+        return {name: self.tensor(path, mark, Site(x, frame)).edge for name, path in pairs}
+
+    def pruned(self, graph: Graph) -> Graph:
+        """The graph without the nodes that no output needs; inputs stay."""
+        needed = {edge.node for edge in graph.outputs.values()} | set(graph.inputs)
+        for name in reversed(self.order):
+            if name in needed:
+                node = graph.nodes[name]
+                needed.update(edge.node for edge in node.inputs)
+                if node.shares:
+                    needed.add(node.shares)
+        if len(needed) == len(graph.nodes):
+            return graph
+        nodes = {name: node for name, node in graph.nodes.items() if name in needed}
+        return replace(graph, nodes=nodes, tensors={k: e for k, e in graph.tensors.items() if e.node in needed})
+
+    # --- mistakes --------------------------------------------------------------------------------
+
+    def report(self, diagnostic: Diagnostic, where: Where = Where()) -> None:
+        """Keeps a mistake; the same one in another iteration or use of a block is said once."""
+        notes = (*diagnostic.notes, *chain(where.uses))
+        self.found.setdefault((diagnostic.code, diagnostic.span), replace(diagnostic, notes=notes))
+
+    def fail(self, diagnostic: Diagnostic, where: Where = Where()) -> Any:
+        self.report(diagnostic, where)
+        raise Failed
+
+    def stop(self, limit: str, value: int, found: str, span: Span | None) -> NoReturn:
+        """Ends the elaboration at a limit."""
+        raise SpecError([Diagnostic("E106", over(limit, value, found), span, help=raise_help(limit))], self.document.texts)
+
+    # --- values ----------------------------------------------------------------------------------
+
+    def value(self, raw: Any, mark: Mark, site: Site) -> Any:
+        """A value as written, its expressions evaluated and its lists made tuples."""
+        if isinstance(raw, str):
+            return self.expression(raw[1:], mark, site) if raw.startswith("=") else raw
+        if isinstance(raw, list):
+            return tuple(self.value(v, mark.items.get(i, mark), site) for i, v in enumerate(raw))
+        if isinstance(raw, dict):
+            return {k: self.value(v, mark.items.get(k, mark), site) for k, v in raw.items()}
+        return raw
+
+    def expression(self, text: str, mark: Mark, site: Site) -> Any:
+        code = "E303"
+        try:
+            parse(text)
+            code = "E304"
+            return evaluate(text, lambda name: site.frame.lookup(name, site.x), self.document.limits)
+        except ExpressionError as error:
+            span = narrowed(mark, error.start + 1, None if error.end is None else error.end + 1)
+            return self.fail(Diagnostic(code, error.message, span, help=error.help), site.where)
+
+    def whole_number(self, raw: Any, mark: Mark, site: Site, what: str) -> int:
+        number = self.value(raw, mark, site)
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            self.fail(Diagnostic("E203", f"{what} should be a whole number ≥ 0, got {show(number)}", mark.span), site.where)
+        return int(number)
+
+    def tensor(self, path: Any, mark: Mark, site: Site) -> Value:
+        """The tensor of a name. Fails if there is none, or if it could not be made."""
+        if not isinstance(path, str):
+            self.fail(Diagnostic("E305", f"expected the name of a tensor, got {show(path)}", mark.span), site.where)
+        frame, x = site.frame, site.x
+        value = frame.tensor(path, x)
+        if value is None or value is UNSET:
+            first, _, rest = path.rpartition(".")
+            around = frame.tensor(first, x) if first else None
+            known = list(around.names.names) if around and around.names else ["x", *frame.names]
+            help = did_you_mean(rest, known) or f"known here are {', '.join(known[:12])}"
+            message = f"there is no tensor {path!r} here"
+            if value is UNSET:
+                message, help = "x is not set yet", f"say what the step takes: from: {' or '.join(known[1:4])}"
+            self.fail(Diagnostic("E302", message, mark.span, help=help), site.where)
+        if value is POISON:
+            raise Failed
+        assert value is not None
+        return value
+
+    def frame(
+        self, document: Document, given: Mapping[str, Any], mark: Mark, active: tuple[str, ...], where: Where = Where()
+    ) -> Frame:
+        """A spec's own frame: its params, evaluated in their order."""
+        frame = Frame(document, active=active)
+        place = document.mark.at("params")
+        for name, param in document.spec.params.items():
+            at = mark.items[name] if name in given and name in mark.items else place.at(name)
+            frame.variables[name] = self.param(param, name, given, at, frame, where)
+        frame.params = dict(frame.variables)
+        return frame
+
+    def library(self, document: Document) -> Frame:
+        """The frame that the blocks of a used spec see."""
+        if id(document) not in self.libraries:
+            self.libraries[id(document)] = self.frame(document, {}, document.mark, ())
+        return self.libraries[id(document)]
+
+    def param(self, param: Param, name: str, given: Mapping[str, Any], mark: Mark, frame: Frame, where: Where) -> Any:
+        try:
+            if name in given:
+                value = given[name]
+            elif param.required:
+                self.fail(Diagnostic("E202", f"the param {name} needs a value", mark.span, help=f"params.{name}=…"), where)
+            elif param.type == "layers":
+                return Body(self.body(param.default, mark.at("default")), frame)
+            else:
+                at = mark.items.get("default", mark)
+                value = self.value(param.default, at, Site(UNSET, frame, where))
+            if value is POISON:
+                raise Failed
+            check_param(param, name, value, mark.span, f"param {name}")
+            return value
+        except SpecError as error:
+            self.report(error.diagnostics[0], where)
+        except Failed:
+            pass
+        return POISON
+
+    def body(self, raw: Any, mark: Mark) -> tuple[Step, ...]:
+        """Steps given as a value, parsed once."""
+        if id(raw) not in self.bodies:
+            found: list[Diagnostic] = []
+            self.bodies[id(raw)] = (raw, parse_steps(raw, mark, found))
+            for diagnostic in found:
+                self.report(diagnostic)
+        return self.bodies[id(raw)][1]
+
+    # --- inputs and nodes ------------------------------------------------------------------------
+
+    def input(self, name: str, frame: Frame) -> Value:
+        declared = self.document.spec.inputs[name]
+        mark = self.document.mark.at("inputs", name)
+        place = mark.items.get("shape", mark)
+        try:
+            shape = self.value(declared.shape, place, Site(UNSET, frame))
+            good = isinstance(shape, tuple) and all(
+                d is None or (isinstance(d, int) and not isinstance(d, bool) and d > 0) for d in shape
+            )
+            if not good:
+                help = f"{name}: [224, 224, 3]; null is a length not known; the batch is left out"
+                message = f"an input's shape is a list of lengths, got {show(shape)}"
+                self.fail(Diagnostic("E203", message, place.span, help=help))
+            if name == "x" or not name.isidentifier():
+                help = "names are letters, digits and _"
+                self.fail(Diagnostic("E207", f"{name!r} cannot be an input's name", mark.span, help=help))
+            return self.add_input(name, TensorType(shape, declared.dtype), Origin(mark.span))
+        except Failed:
+            return POISON
+
+    def add_input(self, name: str, tensor: TensorType, origin: Origin) -> Value:
+        layer = catalogue()["InputLayer"].model_validate({"shape": tensor.shape, "dtype": tensor.dtype})
+        self.taken[name] = 1
+        return self.add(Node(name, layer, (), (), (tensor,), origin=origin))
+
+    def add(self, node: Node) -> Value:
+        if len(self.order) >= self.document.limits.nodes:
+            self.stop("nodes", self.document.limits.nodes, "the number of layers", node.origin.span)
+        self.nodes[node.name] = node
+        self.order.append(node.name)
+        return Value(tuple(Edge(node.name, i) for i in range(len(node.outputs))), node.outputs)
+
+    def unique(self, name: str) -> str:
+        """The name, with a number behind it if it is taken."""
+        count = self.taken.get(name, 0) + 1
+        self.taken[name] = count
+        return name if count == 1 else self.unique(f"{name}_{count}")
+
+    def apply(
+        self,
+        layer: Layer,
+        parameters: tuple[str, ...],
+        values: Sequence[Value],
+        action: verbs.Action,
+        name: str,
+        arguments: Mapping[str, Any],
+        clash: Callable[[Diagnostic], Diagnostic] = lambda d: d,
+    ) -> Value:
+        """A node for a layer on tensors, and the value of its outputs. `clash` may add to a shape error."""
+        if any(value is POISON for value in values):
+            raise Failed
+        where, span = action.where, verb_span(action.step)
+        positional, named = group_inputs(type(layer), parameters, tuple(value.type for value in values))
+        try:
+            outputs = as_tuple(layer.infer(*positional, **named))
+        except ShapeError as error:
+            self.fail(clash(Diagnostic("E301", error.message, span, help=error.help)), where)
+        shares = self.shared(layer, span, where)
+        full = self.unique(where.prefix + action.label(name))
+        origin = Origin(span, where.uses)
+        node = Node(full, layer, tuple(v.edge for v in values), parameters, outputs, shares, where.trainable, origin)
+        if shares:
+            self.check_shared(node, positional, named, where)
+        value = self.add(node)
+        last = len(self.order)
+        return replace(value, maker=Maker(layer, arguments, None, None, last - 1, last))
+
+    def shared(self, layer: Layer, span: Span, where: Where) -> str | None:
+        """The node whose weights the next one uses, while something is being reused."""
+        if self.sharing is None:
+            return None
+        name = next(self.sharing, None)
+        same = name is not None and type(self.nodes[name].layer) is type(layer)
+        if not same:
+            message = "what is reused would be made of other layers here, so it cannot share weights"
+            self.fail(Diagnostic("E306", message, span, help="give it an input of the same shape"), where)
+        assert name is not None
+        return self.nodes[name].shares or name
+
+    def check_shared(self, node: Node, positional: Any, named: Any, where: Where) -> None:
+        assert node.shares
+        first = self.nodes[node.shares]
+        graph = Graph("", self.nodes, (), {})
+        before, now = graph.weights(first), node.layer.weights(*positional, **named)
+        if [w.shape for w in before] != [w.shape for w in now]:
+            mine = ", ".join(f"{w.name} {w.shape}" for w in now)
+            theirs = ", ".join(f"{w.name} {w.shape}" for w in before)
+            message = f"{first.name} has weights {theirs}; reused here it would need {mine}"
+            self.fail(Diagnostic("E306", message, node.origin.span, help="give it an input of the same shape"), where)
+
+    # --- steps -----------------------------------------------------------------------------------
+
+    def run(self, steps: Sequence[Step], site: Site) -> Value:
+        x = site.x
+        for step in steps:
+            x = self.step(step, replace(site, x=x))
+        return x
+
+    def step(self, step: Step, site: Site) -> Value:
+        """A step with its loops; what it cannot make is poison, and said once."""
+        self.visited.add(id(step))
+        if len(site.where.uses) > self.document.limits.nesting:
+            self.stop("nesting", self.document.limits.nesting, "the nesting of blocks", step.mark.span)
+        try:
+            if step.loop is not None:
+                return self.looped(step, site)
+            return self.repeated(step, site, None)
+        except Failed:
+            for name in names_of(step):
+                site.frame.names[name] = POISON
+            return POISON
+
+    def looped(self, step: Step, site: Site) -> Value:
+        columns = self.columns(step, site)
+        count = len(next(iter(columns.values())))
+        variables = site.frame.variables
+        hidden = {name: variables[name] for name in columns if name in variables}
+        x = site.x
+        try:
+            for i in range(count):
+                row = tuple((name, column[i]) for name, column in columns.items())
+                variables.update(row)
+                x = self.repeated(step, replace(site, x=x), Turn(i + 1, count, str(i + 1), row))
+        finally:
+            for name in columns:
+                variables.pop(name, None)
+            variables.update(hidden)
+        return x
+
+    def columns(self, step: Step, site: Site) -> dict[str, tuple[Any, ...]]:
+        """The lists that a loop runs over, of equal length."""
+        assert step.loop is not None
+        place = step.mark.at("for")
+        columns: dict[str, tuple[Any, ...]] = {}
+        for name, raw in step.loop.items():
+            column = self.value(raw, place.at(name), site)
+            if not isinstance(column, tuple):
+                message = f"for {name} should run over a list, got {show(column)}"
+                help = "to count, use a range: =range(n)"
+                self.fail(Diagnostic("E203", message, place.at(name).span, help=help), site.where)
+            columns[name] = column
+        if len({len(column) for column in columns.values()}) > 1:
+            shown = ", ".join(f"{name} has {len(column)}" for name, column in columns.items())
+            self.fail(Diagnostic("E203", f"the lists of for differ in length: {shown}", place.span), site.where)
+        return columns
+
+    def repeated(self, step: Step, site: Site, turn: Turn | None) -> Value:
+        if step.repeat is None:
+            return self.once(step, site, turn)
+        count = self.whole_number(step.repeat, step.mark.at("repeat"), site, "repeat")
+        if count > self.document.limits.nodes:
+            self.stop("nodes", self.document.limits.nodes, f"repeat: {count:,}", step.mark.at("repeat").span)
+        x, first, outer = site.x, len(self.order), self.sharing
+        made: list[str] = []
+        for i in range(count):
+            if step.share and i and outer is None:
+                self.sharing = iter(made)
+            try:
+                x = self.once(step, replace(site, x=x), Turn(i + 1, count, str(i + 1), ()).within(turn))
+            finally:
+                self.sharing = outer
+            if i == 0:
+                made = self.order[first:]
+        return x
+
+    def once(self, step: Step, site: Site, turn: Turn | None) -> Value:
+        """The step itself, once."""
+        if step.when is not True and not self.value(step.when, step.mark.at("when"), site):
+            return site.x
+        if step.trainable is not True:
+            trainable = self.value(step.trainable, step.mark.at("trainable"), site)
+            if not isinstance(trainable, bool):
+                message = f"trainable should be true or false, got {show(trainable)}"
+                self.fail(Diagnostic("E203", message, step.mark.at("trainable").span), site.where)
+            site = replace(site, where=replace(site.where, trainable=site.where.trainable and trainable))
+        names = [self.inserted(name, step, site) for name in names_of(step)]
+        if turn and any("$" in name for name in names_of(step)):
+            turn = replace(turn, suffix="")
+        value = verbs.apply_verb(self, verbs.Action(step, site, names[0] if names else None, turn))
+        self.bind(step, names, turn.suffix if turn else "", value, site)
+        return value
+
+    def inserted(self, name: str, step: Step, site: Site) -> str:
+        """A name with its `$param`s replaced by their values."""
+        result, *parts = name.split("$")
+        mark = step.mark.at("name")
+        variables = site.frame.variables
+        for part in parts:
+            variable = max((v for v in variables if part.startswith(v)), key=len, default=None)
+            if variable is None:
+                help = did_you_mean(part, variables)
+                diagnostic = Diagnostic("E302", f"${part} in a name is no param or variable", mark.span, help=help)
+                return str(self.fail(diagnostic, site.where))
+            value = str(variables[variable]).replace(".", "_").replace("-", "m")
+            result += value + part[len(variable) :]
+        if not result.isidentifier():
+            self.fail(Diagnostic("E203", f"{result!r} cannot be a name", mark.span), site.where)
+        return result
+
+    def bind(self, step: Step, names: list[str], suffix: str, value: Value, site: Site) -> None:
+        """Gives the step's outputs their names; in a loop also with the number of the iteration."""
+        if isinstance(step.name, list):
+            if value is not POISON and len(names) > len(value.edges):
+                message = f"{len(names)} names for {len(value.edges)} output(s)"
+                help = "a recurrent layer gives its states with return_state: true"
+                self.fail(Diagnostic("E305", message, step.mark.at("name").span, help=help), site.where)
+            for i, name in enumerate(names):
+                site.frame.names[name] = POISON if value is POISON else value.part(i)
+        elif names:
+            site.frame.names[names[0]] = value
+            if suffix:
+                site.frame.names[names[0] + suffix] = value
+
+
+def names_of(step: Step) -> list[str]:
+    return step.name if isinstance(step.name, list) else [step.name] if step.name else []
+
+
+def narrowed(mark: Mark, start: int, end: int | None) -> Span:
+    """The part of a one-line text from one offset to another, or all of it where that is not known."""
+    span = mark.span
+    if mark.inner is None or span.line != span.end_line:
+        return span
+    first = min(span.column + mark.inner + start, span.end_column - 1)
+    last = span.end_column - mark.inner if end is None else span.column + mark.inner + end
+    return replace(span, column=first, end_column=max(first + 1, min(last, span.end_column)))
+
+
+def verb_span(step: Step) -> Span:
+    """The place of a step's verb."""
+    return step.mark.keys.get(step.verb, step.mark.span)

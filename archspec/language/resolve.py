@@ -1,0 +1,351 @@
+"""A reference such as `resnet.yaml@resnet18` with overrides → a Document: files read, extended, and overridden."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from archspec.language.document import MERGES, VERBS, Block, Document, Param, SpecFile, type_of
+from archspec.language.expressions import show
+from archspec.language.limits import Limits
+from archspec.language.source import Format, Mark, Source, compose, parse, read
+from archspec.language.steps import parse_steps
+from archspec.language.validation import diagnose
+from archspec.layers import REFUSED, catalogue
+
+Change = tuple[str, Any, Mark]  # a path, its new value, where that was said
+
+
+def load(
+    reference: str | Path,
+    changes: Sequence[Change] = (),
+    limits: Limits = Limits(),
+    allow: Sequence[Path] = (),
+) -> Document:
+    """The document that a reference names: a file's path, with `@variant` behind it if one is meant.
+
+    `changes` override values by their path. `use` and `extends` reach files below the spec's own folder and those in
+    `allow` only. Raises SpecError with all that is wrong.
+    """
+    path, variant = split_reference(str(reference))
+    loader = _Loader(limits, (Path(path).resolve().parent, *(p.resolve() for p in allow)))
+    with loader:
+        return loader.document(Path(path), path, variant, changes, ())
+
+
+def loads(
+    text: str,
+    format: Format = "yaml",
+    variant: str | None = None,
+    changes: Sequence[Change] = (),
+    limits: Limits = Limits(),
+    folder: Path | None = None,
+) -> Document:
+    """The document that a text holds. `use` and `extends` need a `folder` to look in. Raises SpecError."""
+    loader = _Loader(limits, (folder.resolve(),) if folder else ())
+    with loader:
+        source = parse(text, "<text>", format, limits)
+        return loader.finish(source, folder, variant, changes, ())
+
+
+def split_reference(reference: str) -> tuple[str, str | None]:
+    path, at, variant = reference.rpartition("@")
+    if not at or "/" in variant or "." in variant:
+        return reference, None
+    return path, variant
+
+
+def read_change(text: str, limits: Limits = Limits()) -> Change:
+    """`train.epochs=5` → a change. Raises SpecError."""
+    path, _, value = text.partition("=")
+    data, mark = compose(value, text, "yaml", limits)
+    whole = Span(text, 1, len(path) + 2, 1, len(text) + 1)
+    return path.strip(), data, Mark(whole, mark.inner, size=mark.size)
+
+
+def change(path: str, value: Any) -> Change:
+    """A change made in Python."""
+    text = f"{path}={value!r}"
+    return path, _plain(value), Mark(Span(text, 1, len(path) + 2, 1, len(text) + 1))
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+class _Loader:
+    """Reads the files of one spec; keeps their texts, so that any error can show its line."""
+
+    def __init__(self, limits: Limits, roots: tuple[Path, ...]) -> None:
+        self.limits, self.roots = limits, roots
+        self.texts: dict[str, str] = {}
+        self.documents: dict[tuple[Path, str | None], Document] = {}
+
+    def __enter__(self) -> _Loader:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SpecError):
+            error.texts = {**self.texts, **error.texts}
+
+    def document(
+        self, path: Path, shown: str, variant: str | None, changes: Sequence[Change], chain: tuple[Path, ...]
+    ) -> Document:
+        return self.finish(self.source(path, shown), path.parent, variant, changes, (*chain, path.resolve()))
+
+    def source(self, path: Path, shown: str) -> Source:
+        source = read(path, self.limits, shown)
+        self.texts[source.file] = source.text
+        return source
+
+    def finish(
+        self, source: Source, folder: Path | None, variant: str | None, changes: Sequence[Change], chain: tuple[Path, ...]
+    ) -> Document:
+        self.texts[source.file] = source.text
+        data, mark = self.resolved(source, folder, variant, chain)
+        for path, value, place in changes:
+            self.texts.setdefault(place.span.file, place.span.file)
+            _override(data, mark, path, value, place)
+        spec = _validated(data, mark)
+        blocks, steps = _parsed(spec, mark)
+        uses = {
+            name: self.used(reference, mark.at("use", name), folder, chain) for name, reference in spec.use.items()
+        }
+        return Document(
+            source.file, folder, variant, spec, data, mark, self.texts, blocks, steps, uses, self.limits, bool(changes)
+        )
+
+    def resolved(
+        self, source: Source, folder: Path | None, variant: str | None, chain: tuple[Path, ...]
+    ) -> tuple[dict[str, Any], Mark]:
+        """The file's data over those of the spec that it extends, with the variant's parameters set."""
+        data, mark = source.data, source.mark
+        if isinstance(data.get("extends"), str):
+            place = mark.at("extends")
+            path, shown, base_variant, links = self.locate(data["extends"], place, folder, chain)
+            base, base_mark = self.resolved(self.source(path, shown), path.parent, base_variant, links)
+            base = {k: v for k, v in base.items() if k != "expect"}  # claims about the base alone
+            data, mark = merge(base, base_mark, {k: v for k, v in data.items() if k != "extends"}, mark)
+        else:
+            data, mark = _copy(data), mark
+        if variant is not None:
+            _apply_variant(data, mark, variant, source)
+        return data, mark
+
+    def used(self, reference: str, place: Mark, folder: Path | None, chain: tuple[Path, ...]) -> Document:
+        path, shown, variant, links = self.locate(reference, place, folder, chain)
+        key = (path.resolve(), variant)
+        if key not in self.documents:
+            source = self.source(path, shown)
+            self.documents[key] = self.finish(source, path.parent, variant, (), links)
+        return self.documents[key]
+
+    def locate(
+        self, reference: str, place: Mark, folder: Path | None, chain: tuple[Path, ...]
+    ) -> tuple[Path, str, str | None, tuple[Path, ...]]:
+        """The file that `use` or `extends` names. Raises SpecError where it must not or cannot be read."""
+        if folder is None:
+            message = "a spec given as text cannot reach other files"
+            raise SpecError([Diagnostic("E108", message, place.span, help="say where they lie: folder=…")])
+        name, variant = split_reference(reference)
+        path = folder / name
+        real = path.resolve()
+        if not any(real.is_relative_to(root) for root in self.roots):
+            help = "allow its folder: --allow FOLDER"
+            message = f"{name} lies outside the spec's folder"
+            raise SpecError([Diagnostic("E108", message, place.span, help=help)])
+        if real in chain:
+            links = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
+            message = f"specs that use or extend each other in a circle: {links}"
+            raise SpecError([Diagnostic("E210", message, place.span)])
+        if not path.is_file():
+            near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.*"))) if path.parent.is_dir() else None
+            raise SpecError([Diagnostic("E101", f"there is no file {path}", place.span, help=near)])
+        return path, str(path), variant, (*chain, real)
+
+
+def _copy(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {k: _copy(v) for k, v in data.items()}
+    return [_copy(v) for v in data] if isinstance(data, list) else data
+
+
+def merge(base: Any, base_mark: Mark, over: Any, over_mark: Mark) -> tuple[Any, Mark]:
+    """`over` upon `base`: mappings merge, everything else replaces."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return _copy(over), over_mark
+    data = dict(base)
+    mark = Mark(over_mark.span, keys={**base_mark.keys, **over_mark.keys}, items=dict(base_mark.items))
+    for key, value in over.items():
+        inner = over_mark.items[key]
+        if key in base:
+            data[key], mark.items[key] = merge(base[key], base_mark.items[key], value, inner)
+        else:
+            data[key], mark.items[key] = _copy(value), inner
+    return data, mark
+
+
+def _apply_variant(data: dict[str, Any], mark: Mark, variant: str, source: Source) -> None:
+    variants = data.get("variants")
+    variants = variants if isinstance(variants, dict) else {}
+    if variant not in variants:
+        known = list(variants)
+        help = did_you_mean(variant, known) or (f"its variants are {', '.join(known)}" if known else None)
+        message = f"{source.file} has no variant {variant!r}"
+        raise SpecError([Diagnostic("E208", message, mark.key("variants"), help=help)])
+    values = variants[variant]
+    for name, value in (values if isinstance(values, dict) else {}).items():
+        place = mark.at("variants", variant, name)
+        _set_param(data, mark, name, value, place, mark.at("variants", variant).keys.get(name, place.span))
+
+
+def _set_param(data: dict[str, Any], mark: Mark, name: str, value: Any, place: Mark, key: Span) -> None:
+    """Gives a param another default. Raises SpecError if there is none of that name, or of another type."""
+    params = data.get("params") or {}
+    if not isinstance(params, dict) or name not in params:
+        known = list(params) if isinstance(params, dict) else []
+        help = did_you_mean(name, known) or (f"its params are {', '.join(known)}" if known else None)
+        raise SpecError([Diagnostic("E209", f"the spec has no param {name!r}", key, help=help)])
+    declared = params[name]
+    try:
+        param = SpecFile.model_validate({"archspec": 1, "name": "_", "params": {name: declared}}).params[name]
+    except ValidationError:
+        return  # reported with the document
+    check_param(param, name, value, place.span, f"param {name}")
+    around = mark.items["params"]
+    if isinstance(declared, dict):
+        declared["default"] = value
+        around.items[name].items["default"] = place
+    else:
+        params[name] = value
+        around.items[name] = place
+
+
+def check_param(param: Param, name: str, value: Any, span: Span, what: str) -> None:
+    """Raises SpecError if the value is not one that the param may take. An expression's value is judged later."""
+    if isinstance(value, str) and value.startswith("="):
+        return
+    found = type_of(value)
+    fits = {
+        "int": found == "int",
+        "float": found in ("int", "float"),
+        "bool": found == "bool",
+        "str": found == "str",
+        "shape": isinstance(value, list | tuple) and all(v is None or type_of(v) in ("int", "any") for v in value),
+        "layers": isinstance(value, list) or hasattr(value, "steps"),
+        "any": True,
+    }[param.type]
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "shape": "a shape"}
+    wanted = words.get(param.type, "a list of steps")
+    problem = None
+    if not fits and not (value is None and param.default is None and not param.required):
+        problem = f"{what} should be {wanted}, got {show(value)}"
+    elif param.choices is not None and value not in param.choices:
+        problem = f"{what} should be one of {', '.join(map(str, param.choices))}, got {show(value)}"
+    elif param.min is not None and isinstance(value, int | float) and value < param.min:
+        problem = f"{what} should be at least {param.min:g}, got {value}"
+    elif param.max is not None and isinstance(value, int | float) and value > param.max:
+        problem = f"{what} should be at most {param.max:g}, got {value}"
+    if problem:
+        help = did_you_mean(str(value), map(str, param.choices)) if param.choices else None
+        raise SpecError([Diagnostic("E203", problem, span, help=help)])
+
+
+def _override(data: dict[str, Any], mark: Mark, path: str, value: Any, place: Mark) -> None:
+    """Sets the value at a dotted path, as if it stood in the file. Raises SpecError."""
+    parts = path.split(".")
+    key = Span(place.span.file, 1, 1, 1, len(path) + 1)
+    if parts[0] == "params" and len(parts) == 2:
+        return _set_param(data, mark, parts[1], value, place, key)
+    if parts[0] not in SpecFile.model_fields or not all(parts):
+        help = did_you_mean(parts[0], SpecFile.model_fields) or "for example params.classes=10 or train.epochs=5"
+        raise SpecError([Diagnostic("E209", f"a spec has no {path!r}", key, help=help)])
+    target: Any = data
+    around = mark
+    for i, part in enumerate(parts[:-1]):
+        inner: Any
+        index = _index(target, part, path, key)
+        if isinstance(target, dict) and target.get(part) is None:
+            target[part], around.items[part] = {}, Mark(place.span)
+        inner = target[index]
+        if not isinstance(inner, dict | list):
+            if isinstance(inner, str) and isinstance(target, dict | list):  # `loss: mse` → a mapping of its arguments
+                inner = target[index] = {}
+                around.items[index] = Mark(place.span)
+            else:
+                message = f"{'.'.join(parts[: i + 1])} is {show(inner)}, which holds no {parts[i + 1]!r}"
+                raise SpecError([Diagnostic("E209", message, key)])
+        target, around = inner, around.items[index]
+    last = _index(target, parts[-1], path, key)
+    target[last] = value
+    around.items[last] = place
+    if isinstance(last, str):
+        around.keys[last] = key
+    return None
+
+
+def _index(target: Any, part: str, path: str, key: Span) -> str | int:
+    if isinstance(target, dict):
+        return part
+    if part.isdigit() and int(part) < len(target):
+        return int(part)
+    message = f"{path}: {part!r} is no place in a list of {len(target)}"
+    raise SpecError([Diagnostic("E209", message, key, help=f"count from 0 to {len(target) - 1}" if target else None)])
+
+
+# --- structure -----------------------------------------------------------------------------------
+
+
+def _validated(data: Mapping[str, Any], mark: Mark) -> SpecFile:
+    try:
+        return SpecFile.model_validate(data)
+    except ValidationError as error:
+        found = [_reworded(d) for d in diagnose(error, "a spec", SpecFile, data, mark)]
+        raise SpecError(sorted(found, key=lambda d: d.span or Span("", 0, 0, 0, 0))) from None
+
+
+def _reworded(d: Diagnostic) -> Diagnostic:
+    return replace(d, message=d.message.replace("has no argument", "has no key").replace(" of a spec should", " should"))
+
+
+def _parsed(spec: SpecFile, mark: Mark) -> tuple[dict[str, Block], tuple[Any, ...]]:
+    """Blocks and steps. Raises SpecError with all that is wrong in them."""
+    found: list[Diagnostic] = []
+    for name in (*spec.blocks, *spec.use):
+        section = "blocks" if name in spec.blocks else "use"
+        if name in VERBS or name in catalogue() or name in REFUSED or name == "x" or not name.isidentifier():
+            message = f"{name!r} cannot be the name of a block"
+            help = "the language has it already" if name in (*VERBS, *catalogue(), *REFUSED, *MERGES, "x") else None
+            found.append(Diagnostic("E207", message, mark.key(section, name), help=help))
+    blocks = {}
+    for name, declared in spec.blocks.items():
+        place = mark.at("blocks", name)
+        blocks[name] = Block(name, declared, parse_steps(declared.layers, place.at("layers"), found), place)
+        found += _default_problems(declared.params, place.at("params"))
+    found += _default_problems(spec.params, mark.at("params"))
+    steps = parse_steps(spec.layers, mark.at("layers"), found) if spec.layers is not None else ()
+    if spec.layers is None and not spec.blocks:
+        found.append(Diagnostic("E202", "a spec needs layers", mark.span, help="layers: a list of steps"))
+    if found:
+        raise SpecError(found)
+    return blocks, steps
+
+
+def _default_problems(params: Mapping[str, Param], mark: Mark) -> list[Diagnostic]:
+    found = []
+    for name, param in params.items():
+        if not name.isidentifier() or name == "x":
+            found.append(Diagnostic("E207", f"{name!r} cannot be a param's name", mark.key(name)))
+        if not param.required and param.default is not None:
+            try:
+                check_param(param, name, param.default, mark.at(name).span, f"param {name}")
+            except SpecError as error:
+                found += error.diagnostics
+    return found
+
+

@@ -1,0 +1,1 @@
+"""Training: the sections `train` and `run`, the numbered run folder, and the fit itself."""

@@ -1,0 +1,52 @@
+"""What a run depended on beside its spec: versions, machine, seed, data, command."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+from typing import Any
+
+_PACKAGES = ("archspec", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "tensorflow-datasets")
+
+
+def environment() -> dict[str, Any]:
+    """Versions of what is installed, the machine and the command. Keras must be loaded."""
+    import keras
+
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "backend": keras.backend.backend(),
+        "devices": keras.distribution.list_devices(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "command": shlex.join(sys.argv),
+        "folder": os.getcwd(),
+    }
+
+
+def choose_backend(wanted: str | None) -> str:
+    """Makes Keras use the backend, which only works before it is loaded. Returns the one in use.
+
+    Raises RuntimeError where Keras is loaded with another one.
+    """
+    if "keras" in sys.modules:
+        import keras
+
+        loaded: str = keras.backend.backend()
+        if wanted not in (None, loaded):
+            raise RuntimeError(f"run.backend is {wanted}, but Keras is already loaded with {loaded}")
+        return loaded
+    chosen = wanted or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    os.environ["KERAS_BACKEND"] = chosen
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about its own start
+    return chosen

@@ -1,0 +1,101 @@
+"""The run folder: numbered, never overwritten, and honest about how the run ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from archspec.language import Document
+
+
+class RunFailed(Exception):
+    """A run that cannot begin or did not end well: why, and the folder with what it left, if there is one."""
+
+    def __init__(self, message: str, folder: Path | None = None, help: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.folder = folder
+        self.help = help
+
+
+def new_folder(name: str, run_dir: Path | None, runs: Path) -> Path:
+    """An empty folder for a run: `run_dir`, or the next of `runs/NAME-001`. Raises RunFailed."""
+    try:
+        if run_dir is not None:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            if any(run_dir.iterdir()):
+                raise RunFailed(f"{run_dir} is not empty, and a run overwrites nothing", help="name another folder")
+            return run_dir
+        runs.mkdir(parents=True, exist_ok=True)
+        stem = re.sub(r"[^\w.-]+", "_", name)
+        number = 1 + max((_number(stem, f.name) for f in runs.iterdir()), default=0)
+        while True:
+            folder = runs / f"{stem}-{number:03d}"
+            try:
+                folder.mkdir()
+            except FileExistsError:  # another run has taken the number
+                number += 1
+            else:
+                return folder
+    except OSError as error:
+        raise RunFailed(f"no folder can be made for the run: {error}") from error
+
+
+def _number(stem: str, name: str) -> int:
+    match = re.fullmatch(re.escape(stem) + r"-(\d+)", name)
+    return int(match[1]) if match else 0
+
+
+class Status:
+    """Keeps `status.json` true: running, then finished, or interrupted or failed and why."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> Status:
+        self.write("running")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is None:
+            self.write("finished")
+        elif isinstance(error.__cause__, KeyboardInterrupt) or isinstance(error, KeyboardInterrupt):
+            self.write("interrupted", str(error))
+        else:
+            self.write("failed", f"{type(error).__name__}: {error}" if not isinstance(error, RunFailed) else str(error))
+
+    def write(self, status: str, reason: str = "") -> None:
+        said = {"status": f"{status}: {reason}" if reason else status, "process": os.getpid()}
+        write_json(self.folder / "status.json", said)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes the file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_spec(folder: Path, document: Document) -> None:
+    """The spec as written, the files that it uses beside it under their own names, and the spec as resolved."""
+    suffix = Path(document.file).suffix or ".yaml"
+    home = (document.folder or Path()).resolve()
+    for file, text in document.texts.items():
+        if file == document.file:
+            write_text(folder / f"spec{suffix}", text)
+        elif Path(file).is_file():  # the other texts are changes from the command line
+            path = Path(file).resolve()
+            write_text(folder / (path.relative_to(home) if path.is_relative_to(home) else f"files/{path.name}"), text)
+    write_text(folder / "resolved.yaml", yaml.safe_dump(dict(document.raw), sort_keys=False, allow_unicode=True))
