@@ -121,6 +121,4 @@ def _changes(
     params: Mapping[str, Any] | None, set: Mapping[str, Any] | None, texts: Sequence[str], limits: Limits
 ) -> list[resolve.Change]:
     values = {f"params.{name}": value for name, value in (params or {}).items()} | dict(set or {})
-    return [resolve.change(path, value) for path, value in values.items()] + [
-        resolve.read_change(text, limits) for text in texts
-    ]
+    return resolve.python_changes(values) if values else resolve.read_changes(texts, limits)

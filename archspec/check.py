@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archspec.architecture import Architecture, load
-from archspec.diagnostics import Diagnostic, SpecError
+from archspec.diagnostics import Diagnostic, Span, SpecError
+from archspec.files import write_whole
 from archspec.language.limits import Limits
 from archspec.language.resolve import split_reference
 
@@ -17,7 +18,8 @@ class Checked:
     """What checking one reference found: the networks that are right, and all that is wrong."""
 
     reference: str
-    networks: tuple[tuple[str, Architecture], ...]  # by the reference that names each
+    networks: tuple[tuple[str, Architecture], ...]  # without mistakes, by the reference that names each
+    loaded: tuple[Architecture, ...]  # those whose figures are known, right or wrong
     diagnostics: tuple[Diagnostic, ...]
     texts: Mapping[str, str]
 
@@ -44,6 +46,7 @@ def check(
     found: dict[Diagnostic, None] = {}
     texts: dict[str, str] = {}
     networks: list[tuple[str, Architecture]] = []
+    loaded: list[Architecture] = []
 
     def one(name: str) -> Architecture | None:
         try:
@@ -53,6 +56,7 @@ def check(
             found.update(dict.fromkeys(error.diagnostics))
             return None
         texts.update(network.document.texts)
+        loaded.append(network)
         mistakes = network.check()
         found.update(dict.fromkeys(mistakes))
         if not mistakes:
@@ -64,4 +68,37 @@ def check(
     if base is not None and variant is None:
         for name in base.document.variants:
             one(f"{path}@{name}")
-    return Checked(reference, tuple(networks), tuple(found), texts)
+    return Checked(reference, tuple(networks), tuple(loaded), tuple(found), texts)
+
+
+def update_claims(checked: Checked) -> list[Path]:
+    """Writes the measured figures in the place of exact claims that do not hold. Gives the files that changed.
+
+    A spec without `expect` gets one, with its parameters, MACs and output.
+    """
+    from archspec.analysis.expect import claims, measure
+
+    edits: dict[str, dict[Span, str]] = {}
+    additions: dict[str, str] = {}
+    for network in checked.loaded:
+        document = network.document
+        if not document.spec.expect and document.variant is None and document.spec.layers is not None:
+            figures = measure(document, network.graph)
+            lines = [f"  {name}: {figures[name]}" for name in ("params", "trainable", "macs", "output")]
+            additions[document.file] = "\nexpect:\n" + "\n".join(lines) + "\n"
+        for claim in claims(document, network.graph)[0]:
+            if claim.exact and not claim.holds:
+                edits.setdefault(claim.place.file, {})[claim.place] = str(claim.measured)
+    changed = []
+    for file in {**edits, **additions}:
+        path = Path(file)
+        if path.suffix == ".json" and file in additions:
+            continue
+        lines = path.read_text("utf-8").split("\n")
+        for span, text in sorted(edits.get(file, {}).items(), reverse=True):
+            line = lines[span.line - 1]
+            lines[span.line - 1] = line[: span.column - 1] + text + line[span.end_column - 1 :]
+            del lines[span.line : span.end_line]
+        write_whole(path, "\n".join(lines) + additions.get(file, ""))
+        changed.append(path)
+    return changed

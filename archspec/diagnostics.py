@@ -51,7 +51,8 @@ class SpecError(Exception):
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """`did you mean 'filters'?` where a known word is near, else None."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    swapped = [k for k in known if sorted(k) == sorted(word)]  # `form` is nearer to `from` than to `for`
+    near = swapped[:1] or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if not near:
         lower = {k.lower().replace("_", ""): k for k in known}
         near = difflib.get_close_matches(word.lower().replace("_", ""), list(lower), n=1, cutoff=0.7)

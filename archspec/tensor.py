@@ -113,7 +113,7 @@ def broadcast(*shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
     for shape in shapes:
         for axis, length in enumerate(shape, rank - len(shape)):
             seen = result[axis]
-            if seen == 1 or seen is None and length != 1:
+            if seen == 1 or (seen is None and length != 1):
                 result[axis] = length
             elif length not in (1, None, seen):
                 raise ShapeError(f"shapes {' and '.join(map(show_shape, shapes))} do not broadcast")

@@ -114,18 +114,19 @@ def perceptron() -> Graph:
 
 
 def siamese() -> Graph:
-    """Two towers with the same weights; the second node of each pair shares those of the first."""
+    """Three towers with the same weights: each shares those of the one before."""
     builder = GraphBuilder("siamese")
-    left, right = builder.input("left", (6,)), builder.input("right", (6,))
-    shared: dict[str, str] = {}
+    inputs = {name: builder.input(name, (6,)) for name in ("left", "middle", "right")}
+    shared: dict[int, str] = {}
     towers = []
-    for side, x in (("left", left), ("right", right)):
+    for side, x in inputs.items():
         for i, units in enumerate((8, 4)):
             name = f"{side}.tower.dense{i}"
-            x = builder.apply({"Dense": {"units": units, "activation": "tanh"}}, x, name=name, shares=shared.get(f"{i}"))
-            shared[f"{i}"] = name  # a chain: each use shares the one before
+            dense = {"Dense": {"units": units, "activation": "tanh"}}
+            x = builder.apply(dense, x, name=name, shares=shared.get(i))
+            shared[i] = name  # each use shares the one before
         towers.append(x)
-    return builder.graph(builder.apply("Subtract", *towers))
+    return builder.graph(builder.apply("Subtract", towers[0], towers[2]), towers[1])
 
 
 def many_to_many() -> Graph:

@@ -276,6 +276,8 @@ def test_names_that_the_loss_decides_stay_strings() -> None:
         (Metric, "MeanMetricWrapper", "refused_object"),
         (Optimizer, "Adma", "unknown_object"),
         (Initializer, "Loss", "unknown_object"),
+        (Initializer, {}, "one_name"),
+        (Loss, {"class_name": "MeanSquaredError", "config": {}}, "one_name"),
     ],
 )
 def test_refused_and_unknown_names(kind: type[Object], value: Any, error: str) -> None:

@@ -79,7 +79,7 @@ def node_cost(graph: Graph, node: Node) -> Cost:
 
 def graph_cost(graph: Graph) -> Cost:
     """What the whole network costs. Linear in the graph."""
-    return _total([node_cost(graph, node) for node in graph.nodes.values()])
+    return total_cost([node_cost(graph, node) for node in graph.nodes.values()])
 
 
 def rows(graph: Graph, depth: int | None = None) -> tuple[Row, ...]:
@@ -114,7 +114,7 @@ def _layer_row(graph: Graph, node: Node) -> Row:
 
 def _scope_row(graph: Graph, scope: tuple[str, ...], nodes: list[Node], leaving: set[Edge]) -> Row:
     types = [t for node in nodes for index, t in enumerate(node.outputs) if Edge(node.name, index) in leaving]
-    cost = _total([node_cost(graph, node) for node in nodes])
+    cost = total_cost([node_cost(graph, node) for node in nodes])
     name = ".".join(scope) or graph.name
     return Row(name, _scope_kind(scope, nodes[0]), tuple(dict.fromkeys(types)), len(nodes), cost)
 
@@ -129,7 +129,7 @@ def _scope_kind(scope: tuple[str, ...], node: Node) -> str:
     return uses[-1].name if uses[-1].kind == "block" else uses[-1].kind
 
 
-def _total(costs: list[Cost]) -> Cost:
+def total_cost(costs: list[Cost]) -> Cost:
     """Their sum, without a Cost for each step of it."""
     return Cost(
         sum(c.trainable for c in costs),

@@ -19,7 +19,7 @@ def weight_bytes(graph: Graph) -> int:
 
 def activation_bytes(graph: Graph) -> int:
     """Bytes of all nodes' outputs for one example: what training keeps for the backward pass."""
-    return sum(output.bytes for node in graph.nodes.values() for output in node.outputs)
+    return graph_cost(graph).output_bytes
 
 
 def peak_bytes(graph: Graph) -> int:
@@ -52,7 +52,7 @@ def training_bytes(graph: Graph, batch_size: int, slots: int = 2) -> int:
     Adam two.
     """
     cost = graph_cost(graph)
-    return cost.weight_bytes + (1 + slots) * cost.trainable_bytes + activation_bytes(graph) * batch_size
+    return cost.weight_bytes + (1 + slots) * cost.trainable_bytes + cost.output_bytes * batch_size
 
 
 def _last_readers(graph: Graph) -> Mapping[Edge, str]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from archspec.analysis.cost import Cost, Row, graph_cost, rows
-from archspec.analysis.memory import activation_bytes, peak_bytes
+from archspec.analysis.cost import Cost, Row, rows, total_cost
+from archspec.analysis.memory import peak_bytes
+from archspec.analysis.table import table_text
 from archspec.graph.ir import Graph
 from archspec.graph.text import types_text
 from archspec.tensor import TensorType
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 MIB = 2**20
 
@@ -33,12 +30,9 @@ class Summary:
 
     def to_text(self, width: int | None = None) -> str:
         """The table and the totals as plain text; `width` in characters, as wide as it needs where left out."""
-        from rich.console import Console
-
-        file = io.StringIO()
-        Console(file=file, width=width or 10_000, color_system=None, legacy_windows=False).print(self.table())
-        table = "\n".join(line.rstrip() for line in file.getvalue().splitlines())
-        return f"{self.name}\n{table}\n{self.totals_text()}\n"
+        titles = ("Layer", "Type", "Output shape", "Parameters", "MACs")
+        table = table_text(titles, [_cells(row) for row in self.rows], numbers=2, width=width)
+        return f"{self.name}\n\n{table}\n\n{self.totals_text()}\n"
 
     def totals_text(self) -> str:
         """The totals in words."""
@@ -51,23 +45,6 @@ class Summary:
             f" at most {_bytes_text(self.peak_bytes)} at once in inference",
         ]
         return "\n".join(lines)
-
-    def table(self) -> Table:
-        """The rows as a table of rich's, for terminals."""
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for title in ("Layer", "Type", "Output shape"):
-            table.add_column(title, overflow="fold")
-        for title in ("Parameters", "MACs"):
-            table.add_column(title, justify="right", no_wrap=True)
-        for row in self.rows:
-            macs = f"{row.cost.macs:,}" if row.cost.macs else ""
-            cells = (row.name, _kind(row), types_text(row.outputs), _parameters(row), macs)
-            table.add_row(*map(Text, cells))
-        return table
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`. Shapes leave the batch out, an unknown length is null."""
@@ -86,15 +63,22 @@ class Summary:
 
 def summary(graph: Graph, depth: int | None = None) -> Summary:
     """The summary by layer, or by scopes cut at `depth` names (see `cost.rows`)."""
+    parts = rows(graph, depth)
+    total = total_cost([row.cost for row in parts])
     return Summary(
         graph.name,
-        rows(graph, depth),
-        graph_cost(graph),
+        parts,
+        total,
         {name: graph.nodes[name].outputs[0] for name in graph.inputs},
         {name: graph.type(edge) for name, edge in graph.outputs.items()},
-        activation_bytes(graph),
+        total.output_bytes,
         peak_bytes(graph),
     )
+
+
+def _cells(row: Row) -> tuple[str, str, str, str, str]:
+    macs = f"{row.cost.macs:,}" if row.cost.macs else ""
+    return row.name, _kind(row), types_text(row.outputs), _parameters(row), macs
 
 
 def _kind(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""Initial values drawn with NumPy: the same distributions as Keras's initializers, without a compilation for each shape.
+"""Initial values drawn with NumPy: the distributions of Keras's initializers, without a compilation for each shape.
 
 JAX compiles a random function anew for every shape, which is nine tenths of the time that a fresh process spends on a
 ResNet-50. An initializer with a seed of its own keeps Keras's numbers; the others are random anyway, and are drawn from
@@ -45,12 +45,10 @@ def numpy_initializer(initializer: Any) -> Any:
     """What draws the same distribution with NumPy, or the initializer itself where only Keras knows how."""
     if isinstance(initializer, str):
         initializer = keras.initializers.get(initializer)
-    draw = _DRAWS.get(type(initializer))
-    if draw is None:
-        draw = _variance_scaling if isinstance(initializer, keras.initializers.VarianceScaling) else None
+    draw = next((draw for kind, draw in _DRAWS.items() if isinstance(initializer, kind)), None)
     if draw is None or initializer.get_config().get("seed") is not None:
         return initializer
-    # A layout of several devices is Keras's to fill.
+    # Weights laid out over several devices are Keras's to fill.
     return initializer if keras.distribution.distribution() else _drawing(draw, initializer)
 
 
@@ -118,6 +116,7 @@ def _orthogonal(initializer: Any, shape: tuple[int, ...]) -> Array:
 
 
 _DRAWS: dict[type, Draw] = {
+    keras.initializers.VarianceScaling: _variance_scaling,  # Glorot's, He's and LeCun's derive from it
     keras.initializers.Zeros: lambda _, shape: np.zeros(shape, np.float32),
     keras.initializers.Ones: lambda _, shape: np.ones(shape, np.float32),
     keras.initializers.RandomUniform: lambda i, shape: _uniform(i, shape, i.minval, i.maxval),

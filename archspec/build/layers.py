@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+import ast
 from typing import Any
 
 import keras
 from keras import ops
 
 from archspec.layers import formula
-from archspec.layers.ops import functions
+from archspec.layers.evaluator import evaluate, parse
+from archspec.layers.ops import elementwise
+from archspec.layers.ops.arguments import find
 from archspec.tensor import TensorType
 
 register = keras.saving.register_keras_serializable(package="archspec")
@@ -54,8 +55,8 @@ class Weight(keras.layers.Layer):  # type: ignore[misc]
         return ops.broadcast_to(weight, (ops.shape(inputs)[0], *self.shape)) if self.per_example else weight
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        batch = inputs.shape[0] if self.per_example else 1
-        return keras.KerasTensor((batch, *self.shape), dtype=self.compute_dtype)
+        # Always the batch, also where one example stands for all: merges would take a 1 for the batch's length.
+        return keras.KerasTensor((inputs.shape[0], *self.shape), dtype=self.compute_dtype)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         return None
@@ -75,33 +76,53 @@ class Weight(keras.layers.Layer):  # type: ignore[misc]
 class Formula(keras.layers.Layer):  # type: ignore[misc]
     """A formula over tensors: called with the list of those that `arguments` names, or with the only one.
 
-    Shape: by the rules of the functions in it. A mask does not pass, as a formula may move what it masks.
+    Shape: by the rules of the functions in it. A mask passes where each element of the result comes from the same
+    element of a single tensor; any other formula may move what is masked.
     """
 
     def __init__(self, expression: str, arguments: tuple[str, ...], **options: Any) -> None:
         super().__init__(**options)
         self.expression = expression
         self.arguments = tuple(arguments)
+        self.supports_masking = len(self.arguments) == 1 and _is_elementwise(expression)
 
     def call(self, inputs: Any) -> Any:
         names = dict(zip(self.arguments, _listed(inputs), strict=True))
-        return formula.evaluate(formula.parse(self.expression), names, _functions())
+        result = evaluate(parse(self.expression), names, _function)
+        return tuple(result) if isinstance(result, list) else result
 
-    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+    def compute_output_spec(self, inputs: Any) -> Any:
         tensors = _listed(inputs)
         rule = formula.Formula(expression=self.expression, arguments=self.arguments)
-        result = rule.infer(*(TensorType(tuple(x.shape[1:]), x.dtype) for x in tensors))
-        return keras.KerasTensor((tensors[0].shape[0], *result.shape), dtype=result.dtype)
+        outputs = rule.infer(*(TensorType(tuple(x.shape[1:]), x.dtype) for x in tensors))
+        batch = tensors[0].shape[0]
+        if isinstance(outputs, TensorType):
+            return keras.KerasTensor((batch, *outputs.shape), dtype=outputs.dtype)
+        return tuple(keras.KerasTensor((batch, *output.shape), dtype=output.dtype) for output in outputs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        return previous_mask[0] if isinstance(previous_mask, list) else previous_mask
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "expression": self.expression, "arguments": list(self.arguments)}
+
+
+def _function(name: str) -> Any:
+    """Keras's function, if formulas may call it: a saved model's formula is as foreign as a spec's."""
+    find(name)
+    return getattr(ops, name)
 
 
 def _listed(inputs: Any) -> list[Any]:
     return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
 
 
-@cache
-def _functions() -> Mapping[str, Any]:
-    """What a formula may call."""
-    return {name: getattr(ops, name) for name in functions() if not name.endswith("_macs")}
+def _is_elementwise(expression: str) -> bool:
+    for node in ast.walk(parse(expression)):
+        if isinstance(node, ast.Subscript | ast.MatMult):
+            return False
+        if isinstance(node, ast.Call):
+            assert isinstance(node.func, ast.Name)
+            if find(node.func.id).__module__ != elementwise.__name__:
+                return False
+    return True

@@ -1,4 +1,4 @@
-"""Graph → keras.Model: each node becomes one call of a Keras layer, and Keras is told the shapes that the graph knows."""
+"""Graph → keras.Model: each node is one call of a Keras layer, and Keras is told the shapes that the graph knows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 import keras
 
 from archspec.build.initial import drawn_with_numpy
-from archspec.build.layers import Weight
 from archspec.build.objects import call_arguments, keras_layer
-from archspec.graph.ir import Edge, Graph, Node
+from archspec.graph.ir import Graph, Node
 from archspec.layers.base import group_inputs, tensor_parameters
+from archspec.layers.core import InputLayer
+from archspec.layers.merging import Add, Average, Maximum, Minimum, Multiply, Subtract
+from archspec.layers.weight import Weight
 from archspec.tensor import TensorType
 
 Tensors = dict[str, list[keras.KerasTensor]]
-BROADCASTING = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"})
+BROADCASTING = (Add, Subtract, Multiply, Average, Maximum, Minimum)
 
 
 def build(graph: Graph) -> keras.Model:
@@ -29,8 +31,9 @@ def build(graph: Graph) -> keras.Model:
     layers: dict[str, keras.Layer] = {}
     tensors: Tensors = {}
     for node in graph.nodes.values():
-        if type(node.layer).__name__ == "InputLayer":
-            tensors[node.name] = [_input(node)]
+        if isinstance(node.layer, InputLayer):
+            (tensor,) = node.outputs
+            tensors[node.name] = [keras.Input(tensor.shape, dtype=tensor.dtype, name=node.name)]
             continue
         owner = node
         while owner.shares:
@@ -55,15 +58,9 @@ def legal_name(name: str) -> str:
     return name if re.match(r"[A-Za-z0-9.]", name) else f"model{name}"
 
 
-def _input(node: Node) -> keras.KerasTensor:
-    (tensor,) = node.outputs
-    options = {key: value for key in ("sparse", "optional") if (value := getattr(node.layer, key, None))}
-    return keras.Input(tensor.shape, dtype=tensor.dtype, name=node.name, **options)
-
-
 def _layer(graph: Graph, node: Node) -> keras.Layer:
     layer = keras_layer(node.layer, name=node.name, trainable=node.trainable)
-    if isinstance(layer, Weight):
+    if isinstance(node.layer, Weight):
         layer.per_example = not _broadcasts(graph, node)
     return layer
 
@@ -74,7 +71,8 @@ def _broadcasts(graph: Graph, node: Node) -> bool:
         return False
     readers = [graph.nodes[name] for name in graph.readers[node.name]]
     return all(
-        type(reader.layer).__name__ in BROADCASTING and any(graph.nodes[edge.node].inputs for edge in reader.inputs)
+        isinstance(reader.layer, BROADCASTING)
+        and any(not isinstance(graph.nodes[edge.node].layer, Weight) for edge in reader.inputs)
         for reader in readers
     )
 
@@ -92,8 +90,9 @@ def _arguments(layer: keras.Layer, node: Node, values: list[Any]) -> tuple[list[
     """The call's tensors: the first parameter's by position, as Keras asks for masks and build, the others by name."""
     positional, named = group_inputs(type(node.layer), node.parameters, tuple(values))
     named = {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
-    if "initial_state" in named:
-        named["initial_state"] = _nested_state(layer, named["initial_state"])
+    nesting = _state_nesting(layer)
+    for name in {"initial_state", "states"} & named.keys() if nesting else ():
+        named[name] = keras.tree.pack_sequence_as(nesting, named[name])
     if positional:
         return [positional], named
     for parameter in tensor_parameters(type(node.layer))[:1]:
@@ -101,10 +100,13 @@ def _arguments(layer: keras.Layer, node: Node, values: list[Any]) -> tuple[list[
     return [], named
 
 
-def _nested_state(layer: keras.Layer, state: list[Any]) -> Any:
-    """A stack of cells takes a list of states for each cell; all other layers take them flat."""
-    cell = getattr(layer, "cell", None)
-    return keras.tree.pack_sequence_as(cell.state_size, state) if isinstance(cell, keras.layers.StackedRNNCells) else state
+def _state_nesting(layer: keras.Layer) -> list[Any] | None:
+    """How Keras nests the states of a stack of cells, one entry for each cell; None where it takes them flat."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        forward, backward = _state_nesting(layer.forward_layer), _state_nesting(layer.backward_layer)
+        return [*forward, *backward] if forward and backward else None
+    cells = getattr(layer, "cell", layer)
+    return cells.state_size if isinstance(cells, keras.layers.StackedRNNCells) else None
 
 
 @contextmanager

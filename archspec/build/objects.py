@@ -61,8 +61,8 @@ def _value(value: object) -> Any:
         return keras_object(value)
     if isinstance(value, Model):  # arguments that Keras groups in a dict, by names that the class fixes
         return {name: item for name in type(value).model_fields if (item := getattr(value, name)) is not None}
-    if isinstance(value, tuple):
-        return tuple(map(_value, value))
+    if isinstance(value, tuple):  # layers as a list: Keras cannot read back a tuple of them
+        return [*map(keras_layer, value)] if any(isinstance(v, Layer) for v in value) else tuple(map(_value, value))
     assert value is None or isinstance(value, bool | int | float | str), (
         f"Keras cannot be given a {type(value).__name__}"
     )

@@ -79,7 +79,7 @@ def main() -> None:
     except BrokenPipeError:  # `archspec layers | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         if os.environ.get("ARCHSPEC_DEBUG"):
             raise
         click.echo(f"archspec failed: {type(error).__name__}: {error}", err=True)

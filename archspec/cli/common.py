@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,9 @@ def failure(message: str) -> click.ClickException:
 
 def spec_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that reads a spec."""
-    limit = click.option("--limit", "limits", multiple=True, metavar="NAME=N", help="Raise a limit, e.g. nodes=5000000.")
+    limit = click.option(
+        "--limit", "limits", multiple=True, metavar="NAME=N", help="Raise a limit, e.g. nodes=5000000."
+    )
     allow = click.option(
         "--allow", multiple=True, type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
         help="A further folder that `use` and `extends` may read.",
@@ -84,3 +88,19 @@ def is_change(text: str) -> bool:
 
 def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A draft beside the file, which takes its place once it is complete: no one meets half a file."""
+    if not path.parent.is_dir():
+        raise failure(f"cannot write {path}: there is no folder {path.parent}")
+    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield draft
+        os.replace(draft, path)
+    except OSError as error:
+        raise failure(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()

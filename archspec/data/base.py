@@ -117,7 +117,7 @@ def sources() -> Mapping[str, type[Source]]:
 def _parse_source(value: Any) -> Any:
     """`{sklearn: digits}`, `{npz: {path: a.npz}}` or `sklearn` → the source. Other values are left for pydantic."""
     if isinstance(value, str):
-        kind, arguments = value, {}
+        kind, arguments = value, None
     elif isinstance(value, Mapping) and len(value) == 1:
         ((kind, arguments),) = value.items()
     else:
@@ -155,7 +155,7 @@ def hash_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
         if array.dtype.kind in "OUST":
             digest.update("\0".join(map(str, array.ravel())).encode())
         else:
-            digest.update(memoryview(np.ascontiguousarray(array).reshape(-1)).cast("B") if array.size else b"")
+            digest.update(np.ascontiguousarray(array).reshape(-1).view("uint8").data)
     return f"sha256:{digest.hexdigest()}"
 
 

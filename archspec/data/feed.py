@@ -47,6 +47,11 @@ class Feeds:
     test: Feed | None
     preprocess: Mapping[str, keras.Model]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: feed.size for split, feed in named.items() if feed}
+
 
 def feeds(plan: Plan, graph: Graph, batch_size: int, shuffle: bool, seed: int) -> Feeds:
     """Reads and preprocesses every split; layers with `adapt` see the training examples only."""
@@ -58,7 +63,7 @@ def feeds(plan: Plan, graph: Graph, batch_size: int, shuffle: bool, seed: int) -
 
     def feed(rows: Rows, mixed: bool) -> Feed:
         if isinstance(rows, Arrays):
-            values = rows.values | {field: _apply(model, rows.values[field]) for field, model in models.items()}
+            values = dict(rows.values) | {field: _apply(model, rows.values[field]) for field, model in models.items()}
             x = tuple(_cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
             return Feed(rows.size, _only(x), _only({n: _target(values[f]) for n, f in plan.targets.items()}))
         return Feed(rows.size, _batches(plan, models, dtypes, rows, batch_size, seed if mixed else None))
@@ -87,8 +92,8 @@ def _adapt(model: keras.Model, steps: Graph, training: Rows, field: str) -> None
             values = _apply(before, training.values[field])
             layer.adapt(_tensors(values) if _is_text(values) else values)
         else:
-            one = _in_tf_data(before)
-            layer.adapt(training.open().map(lambda row: one(row[field])).batch(_CHUNK))
+            values = training.open().map(lambda row: row[field]).map(_in_tf_data(before))
+            layer.adapt(values.batch(_CHUNK))
 
 
 def _apply(model: keras.Model, values: np.ndarray) -> np.ndarray:

@@ -177,7 +177,8 @@ def _input_help(given: TensorType, wanted: TensorType) -> str:
 
 
 def _fits(given: TensorType, wanted: TensorType) -> bool:
-    return given.rank == wanted.rank and all(w is None or g == w for g, w in zip(given.shape, wanted.shape, strict=True))
+    pairs = zip(given.shape, wanted.shape, strict=False)
+    return given.rank == wanted.rank and all(length in (None, has) for has, length in pairs)
 
 
 def _converts(given: str, wanted: str) -> bool:

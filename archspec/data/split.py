@@ -61,7 +61,8 @@ def divide(source: Loaded, split: Split, label: str | None) -> Divided:
             size = value if isinstance(value, int) else round(value * total)
             pool, chosen[name] = _carve(source, pool, size, name, split.seed, label)
     _check(chosen | {"train": pool})
-    return Divided(pool if source.ordered else _permuted(pool, split.seed), chosen.get("validation"), chosen.get("test"))
+    training = pool if source.ordered else _permuted(pool, split.seed)
+    return Divided(training, chosen.get("validation"), chosen.get("test"))
 
 
 def _training(sizes: Mapping[str, int]) -> str:
@@ -121,8 +122,8 @@ def _carve(
 
     total = count(pool)
     if not 0 < size < total:
-        found = f"{name} would take {size:,} of {total:,} examples"
-        raise BadSplit(name, f"{found} and leave {max(0, total - size):,} for training", "each split needs at least one")
+        message = f"{name} would take {size:,} of {total:,} examples and leave {max(0, total - size):,} for training"
+        raise BadSplit(name, message, "each split needs at least one")
     if source.ordered:
         kept, taken = np.arange(total - size), np.arange(total - size, total)
     else:
@@ -171,6 +172,8 @@ def _check(chosen: Mapping[str, Selection]) -> None:
         raise BadSplit("train", "no examples are left for training")
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
-            shared = sum(len(np.intersect1d(at, chosen[other][p])) for p, at in chosen[one].items() if p in chosen[other])
+            parts = chosen[one].keys() & chosen[other].keys()
+            shared = sum(len(np.intersect1d(chosen[one][part], chosen[other][part])) for part in parts)
             if shared:
-                raise BadSplit(one, f"{one} and {other} share {shared:,} examples", "give them slices that do not overlap")
+                message = f"{one} and {other} share {shared:,} examples"
+                raise BadSplit(one, message, "give them slices that do not overlap")

@@ -32,14 +32,15 @@ def check_target(
     elif name in _ONE_HOT and classes is not None and target.shape == ():
         problem = f"{name} takes one-hot targets, but {field} is a class label", f"loss: {_INDICES}"
     elif classes is not None and target.shape == () and made.shape == (1,) and len(classes) > 2:
-        problem = f"the data has {len(classes)} classes, {layer} gives 1 value", f"Dense: {len(classes)}, loss: {_INDICES}"
+        help = f"Dense: {len(classes)}, loss: {_INDICES}"
+        problem = f"the data has {len(classes)} classes, {layer} gives 1 value", help
     elif not isinstance(loss, str) and not _same(target, made):
         problem = f"the target {field} is {target}, {layer} gives {made}", None
     if problem is None:
         return None
-    message, help = problem
+    message, advice = problem
     label = f"gives {made}" if made.shape else ""
-    return Diagnostic("E502", message, node.origin.span, label, notes=(f"output {output!r}, loss {name}",), help=help)
+    return Diagnostic("E502", message, node.origin.span, label, notes=(f"output {output!r}, loss {name}",), help=advice)
 
 
 def _check_indices(

@@ -13,8 +13,6 @@ from archspec.graph.ir import Edge, Graph, Node, Use
 from archspec.graph.text import arguments_text, value_text
 from archspec.layers.objects import snake_case
 
-LONGEST_NOTE = 40  # characters of what a group's title says of its block's arguments
-
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -36,11 +34,13 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A scope: a block's use, a path, a named group."""
+    """A scope: a block's use, a path, a named group. `block` is the block's name, where the title does not say it."""
 
     id: str
+    path: str
     title: str
-    note: str
+    block: str
+    settings: str
     items: tuple[Box | Group, ...]
 
 
@@ -107,8 +107,10 @@ def _finished(scope: _Scope, numbers: Iterator[int]) -> tuple[Box | Group, ...]:
     return tuple(
         Group(
             _id(".".join(item.path), next(numbers)),
+            ".".join(item.path),
             item.path[-1],
-            _use_text(item.path[-1], item.use),
+            _block(item.path[-1], item.use),
+            _settings(item.use),
             _finished(item, numbers),
         )
         if isinstance(item, _Scope)
@@ -117,17 +119,18 @@ def _finished(scope: _Scope, numbers: Iterator[int]) -> tuple[Box | Group, ...]:
     )
 
 
-def _use_text(title: str, use: Use | None) -> str:
-    """The block's name, where the title does not say it, and its arguments, as many as fit."""
+def _block(title: str, use: Use | None) -> str:
+    """The block's name, where the title does not say it."""
+    return use.name if use and use.kind == "block" and title.rstrip("0123456789").rstrip("_") != use.name else ""
+
+
+def _settings(use: Use | None) -> str:
+    """What opened the scope: its name, and the block's arguments or the loop's variables as they were."""
     if use is None:
         return ""
-    words = [use.name] if use.kind == "block" and title.rstrip("0123456789_") != use.name else []
-    for name, value in use.variables:
-        if isinstance(value, str | int | float):
-            words.append(f"{name}={value_text(value)}")
-    while len(", ".join(words)) > LONGEST_NOTE:
-        words.pop()
-    return ", ".join(words)
+    values = [f"{name}={value_text(value)}" for name, value in use.variables if isinstance(value, str | int | float)]
+    iteration = f", {use.iteration} of {use.iterations}" if use.iterations else ""
+    return f"{use.kind} {use.name}({', '.join(values)}){iteration}"
 
 
 def _box(node: Node, id: str) -> Box:
@@ -143,7 +146,7 @@ def _box(node: Node, id: str) -> Box:
     if kind == "Concatenate":
         return Box(id, "bar", "concat", "merge", shape=shape, path=node.name, settings=settings)
     note = ", ".join(([f"weights of {node.shares}"] if node.shares else []) + ([] if node.trainable else ["frozen"]))
-    return Box(id, "layer", layer_text(node.layer), node.layer.ROLE, given, shape, note, node.name, settings)
+    return Box(id, "layer", layer_text(node.layer), node.layer.role, given, shape, note, node.name, settings)
 
 
 def _forks(graph: Graph, root: _Scope) -> dict[Edge, str]:

@@ -18,6 +18,8 @@ Lines = dict[Home, list[tuple[str, str, dict[str, str]]]]  # by the groups aroun
 
 TEXT_SIZE, SMALL_SIZE = 8, 7  # points; whole ones, as Graphviz cuts the rest off in HTML labels
 
+BOLD_WIDTH, SMALL_WIDTH = 5, 4  # points a character takes on average, in titles and in small text
+
 # splines=ortho crashes some releases of Graphviz, curved runs through boxes, concentrate merges lines that differ.
 GRAPH = {
     "fontname": FONT, "fontsize": str(TEXT_SIZE), "fontcolor": INK, "bgcolor": "white", "nodesep": "0.1",
@@ -39,7 +41,7 @@ def to_dot(diagram: Diagram, direction: Direction = "TB") -> str:
     import graphviz
 
     dot = graphviz.Digraph(
-        _escape(diagram.name), graph_attr={"rankdir": direction, **GRAPH}, node_attr=NODE, edge_attr=EDGE
+        _literal(diagram.name), graph_attr={"rankdir": direction, **GRAPH}, node_attr=NODE, edge_attr=EDGE
     )
     homes = {box.id: (box, home) for box, home in _boxes(diagram.items)}
     points = {box.id for box, _ in homes.values() if box.kind == "point"}
@@ -47,7 +49,7 @@ def to_dot(diagram: Diagram, direction: Direction = "TB") -> str:
     for line in diagram.lines:
         home = common([homes[line.tail][1], homes[line.head][1]])
         lines.setdefault(home, []).append((line.tail, line.head, _line_attributes(line, points)))
-    _write(dot, diagram.items, (), lines)
+    _write(dot, diagram.items, (), lines, direction)
     return str(dot.source)
 
 
@@ -60,32 +62,41 @@ def _boxes(items: Items, home: Home = ()) -> Iterator[tuple[Box, Home]]:
             yield item, home
 
 
-def _write(dot: Any, items: Items, home: Home, lines: Lines) -> None:
+def _write(dot: Any, items: Items, home: Home, lines: Lines, direction: Direction) -> None:
     """A group's boxes, its groups, then the lines that stay inside it, so that the layout keeps them inside."""
     for item in items:
         if isinstance(item, Group):
             with dot.subgraph(name=f"cluster_{item.id}") as inner:
-                inner.attr(**_group_attributes(item))
-                _write(inner, item.items, (*home, item.id), lines)
+                inner.attr(**_group_attributes(item, direction))
+                _write(inner, item.items, (*home, item.id), lines, direction)
         else:
             dot.node(item.id, **_box_attributes(item))
     for tail, head, attributes in lines.get(home, ()):
         dot.edge(tail, head, **attributes)
 
 
-def _group_attributes(group: Group) -> dict[str, str]:
-    note = f" {_small(group.note)}" if group.note else ""
+def _group_attributes(group: Group, direction: Direction) -> dict[str, str]:
     return {
-        "label": f"<<b>{_text(group.title)}</b>{note}>",
+        "label": _title(group, direction), "id": _literal(group.path), "tooltip": _tooltip(group.path, group.settings),
         "labeljust": "l", "style": "filled", "fillcolor": GROUP, "color": GROUP_LINE, "penwidth": "0.6", "margin": "4",
     }  # fmt: skip
+
+
+def _title(group: Group, direction: Direction) -> str:
+    """The group's name; in a column beside as much empty room, so that the line down the middle does not cross it."""
+    name = f"<b>{_text(group.title)}</b>{group.block and ' '}{group.block and _small(group.block)}"
+    if direction == "LR":
+        return f"<{name}>"
+    room = 4 + len(group.title) * BOLD_WIDTH + len(group.block) * SMALL_WIDTH
+    cells = f'<td align="left">{name}</td><td width="{room}"></td>'
+    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>{cells}</tr></table>>'
 
 
 def _box_attributes(box: Box) -> dict[str, str]:
     if box.kind == "point":
         return {"shape": "point", "width": "0.04", "height": "0.04", "fillcolor": LINE, "label": ""}
     attributes = {"label": _label(box), "fillcolor": fill(box.role), "class": re.sub(r"\W", "-", box.role)}
-    attributes |= {"id": _escape(box.path), "tooltip": _escape("\n".join(filter(None, (box.path, box.settings))))}
+    attributes |= {"id": _literal(box.path), "tooltip": _tooltip(box.path, box.settings)}
     if box.kind == "symbol":
         attributes |= {"shape": "circle", "width": "0.17", "height": "0.17", "fixedsize": "true", "margin": "0"}
     elif box.kind == "bar":
@@ -126,12 +137,14 @@ def _text(content: str) -> str:
     return html.escape(_legal(content)).replace("\\", "\\\\") or " "
 
 
-def _escape(content: str) -> str:
-    """A text that Graphviz takes literally, even one that looks like an HTML label."""
-    import graphviz
+def _literal(content: str) -> str:
+    """A text outside of labels, without anything that Graphviz would read as markup or as an escape."""
+    return html.escape(_legal(content)).replace("\\", "&#92;")
 
-    literal: str = graphviz.escape(_legal(content))
-    return literal
+
+def _tooltip(*lines: str) -> str:
+    """Unlike other attributes, Graphviz reads entities in tooltips before it replaces escapes, and that twice."""
+    return html.escape(_legal("\n".join(filter(None, lines)))).replace("\\", "\\" * 4)
 
 
 def _legal(content: str) -> str:

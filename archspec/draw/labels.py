@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from archspec.graph.text import value_text
 from archspec.layers.base import Layer
+from archspec.layers.formula import Formula
 from archspec.tensor import Shape, TensorType
 
 LONGEST = 44  # characters of the arguments; longer ones are cut
@@ -24,13 +25,15 @@ def types_text(types: tuple[TensorType, ...]) -> str:
 
 
 def layer_text(layer: Layer) -> str:
-    """The layer's class and what matters most of its arguments."""
+    """The layer's class and what matters most of its arguments; a formula stands for itself."""
+    if isinstance(layer, Formula):
+        return _cut(layer.expression)
     words = ", ".join(word for name in _ORDER if (word := _word(layer, name)))
-    if not words:
-        words = _first_argument(layer)
-    if len(words) > LONGEST:
-        words = f"{words[: LONGEST - 3]}..."
-    return f"{type(layer).__name__} {words}".rstrip()
+    return f"{type(layer).__name__} {_cut(words or _first_argument(layer))}".rstrip()
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."
 
 
 def _word(layer: Layer, name: str) -> str:
@@ -59,7 +62,8 @@ def _strides(layer: Layer, value: object) -> str:
 
 
 def _activation(layer: Layer, value: object) -> str:
-    return "" if value in (None, "linear") else _value(value)
+    """Its name, unless it is the layer's usual one or none."""
+    return "" if value in (None, "linear", type(layer).model_fields["activation"].default) else _value(value)
 
 
 def _unless(usual: object, text: str) -> Callable[[Layer, object], str]:

@@ -12,7 +12,7 @@ PAPER = "#FFFFFF"
 GROUP = "#F4F6F8"
 GROUP_LINE = "#9AA5B1"
 
-# By `Layer.ROLE`. All other roles (inputs, merges, dropout, …) are white.
+# By `Layer.role`. All other roles (inputs, merges, dropout, …) are white.
 FILLS = {
     "convolution": "#77AADD",
     "normalization": "#99DDFF",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from archspec.graph.ir import Graph, Node
 from archspec.layers.base import Layer, Model, tensor_parameters
@@ -63,13 +64,18 @@ def arguments_text(layer: Model) -> str:
 
 def changed_arguments(layer: Model) -> Iterator[tuple[str, object]]:
     """The arguments that differ from the defaults, the layer's own first, then those that every layer has."""
-    fields = type(layer).model_fields
-    own = [name for name in fields if name not in Layer.model_fields]
-    for name in [*own, *(name for name in fields if name in Layer.model_fields)]:
+    for name, default in _defaults(type(layer)):
         value = getattr(layer, name)
-        default = fields[name].get_default(call_default_factory=True)
         if not _same(value, default):
             yield name, value
+
+
+@cache
+def _defaults(cls: type[Model]) -> tuple[tuple[str, object], ...]:
+    """Arguments and defaults; a required one has pydantic's mark, which no value equals."""
+    fields = cls.model_fields
+    names = sorted(fields, key=lambda name: name in Layer.model_fields)
+    return tuple((name, fields[name].get_default(call_default_factory=True)) for name in names)
 
 
 def _same(value: object, default: object) -> bool:

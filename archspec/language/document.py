@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from archspec.diagnostics import Diagnostic
 from archspec.language.limits import Limits
 from archspec.language.source import Mark
 
@@ -19,6 +20,7 @@ MERGES: Mapping[str, str] = {
     "add": "Add", "concat": "Concatenate", "multiply": "Multiply", "average": "Average", "maximum": "Maximum",
     "minimum": "Minimum", "subtract": "Subtract", "dot": "Dot",
 }  # fmt: skip
+BROKEN = ""  # the verb of a step that could not be read, which was reported
 VERBS = (*MERGES, "expr", "weight", "reuse", "let", "layers")
 
 ParamType = Literal["int", "float", "bool", "str", "shape", "any", "layers"]
@@ -117,7 +119,7 @@ class SpecFile(Part):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One step as written. `mark` is that of the step's mapping (or bare name), `value_mark` that of the verb's value."""
+    """One step as written. `mark` is the place of its mapping (or bare name), `value_mark` that of the verb's value."""
 
     verb: str
     value: Any
@@ -128,7 +130,7 @@ class Step:
     when: Any = True
     repeat: Any = None
     share: bool = False
-    loop: Mapping[str, Any] | str | None = None
+    loop: Mapping[str, Any] | None = None
     trainable: Any = True
     steps: tuple[Step, ...] = ()  # of a group
     paths: tuple[MergePath, ...] = ()  # of a merge
@@ -173,6 +175,7 @@ class Document:
     steps: tuple[Step, ...]
     uses: Mapping[str, Document]
     limits: Limits
+    mistakes: tuple[Diagnostic, ...] = ()  # found so far, none of which hides what comes after
     changed: bool = False  # overrides were given, so the figures under `expect` need not hold
 
     @property

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
 from archspec.graph.ir import Edge, Graph, Node, Origin, as_tuple
+from archspec.graph.prune import pruned
 from archspec.language import unused, verbs
+from archspec.language.actions import Action, verb_span
 from archspec.language.document import Document, Param, Step
 from archspec.language.expressions import ExpressionError, evaluate, parse, show
 from archspec.language.limits import over, raise_help
 from archspec.language.resolve import check_param
 from archspec.language.scope import POISON, UNSET, Body, Failed, Frame, Maker, Site, Turn, Value, Where, chain
-from archspec.language.source import Mark
+from archspec.language.size import check_size
+from archspec.language.source import Mark, narrowed
 from archspec.language.steps import parse_steps
 from archspec.layers import catalogue
 from archspec.layers.base import Layer, group_inputs
@@ -39,10 +43,12 @@ class Elaborator:
 
     def __init__(self, document: Document) -> None:
         self.document = document
+        # A level of nesting takes up to ten calls; Python 3.11 keeps their frames on the heap.
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), 1000 + 12 * document.limits.nesting))
         self.nodes: dict[str, Node] = {}
         self.order: list[str] = []
         self.taken: dict[str, int] = {}
-        self.found: dict[tuple[str, Span | None], Diagnostic] = {}
+        self.found = {(d.code, d.span): d for d in document.mistakes}
         self.visited: set[int] = set()
         self.constants: dict[int, tuple[Step, Layer, Mapping[str, Any]]] = {}  # of steps without expressions
         self.layers: dict[Any, Layer] = {}  # by class and arguments
@@ -56,6 +62,7 @@ class Elaborator:
         document, outputs, frame = self.document, {}, None
         try:
             frame = self.frame(document, {}, Mark(document.mark.span), ())
+            check_size(document, frame.params)
             inputs = {name: self.input(name, frame) for name in document.spec.inputs}
             frame.names.update(inputs)
             frame.inputs = inputs
@@ -68,7 +75,7 @@ class Elaborator:
         self.raise_found()
         assert frame is not None
         tensors = {name: value.edge for name, value in frame.names.items() if value.edges}
-        return self.pruned(Graph(document.name, self.nodes, tuple(document.spec.inputs), outputs, tensors))
+        return pruned(Graph(document.name, self.nodes, tuple(document.spec.inputs), outputs, tensors))
 
     def part(self, steps: Any, mark: Mark, inputs: Mapping[str, TensorType]) -> Graph:
         found: list[Diagnostic] = []
@@ -102,22 +109,9 @@ class Elaborator:
                     self.fail(Diagnostic("E305", "the spec has no output", mark.span, help="outputs: [NAME]"))
                 return {}
             return {"output": x.edge} if x.edges else {}
-        pairs = declared.items() if isinstance(declared, dict) else [(name, name) for name in declared]
-        return {name: self.tensor(path, mark, Site(x, frame)).edge for name, path in pairs}
-
-    def pruned(self, graph: Graph) -> Graph:
-        """The graph without the nodes that no output needs; inputs stay."""
-        needed = {edge.node for edge in graph.outputs.values()} | set(graph.inputs)
-        for name in reversed(self.order):
-            if name in needed:
-                node = graph.nodes[name]
-                needed.update(edge.node for edge in node.inputs)
-                if node.shares:
-                    needed.add(node.shares)
-        if len(needed) == len(graph.nodes):
-            return graph
-        nodes = {name: node for name, node in graph.nodes.items() if name in needed}
-        return replace(graph, nodes=nodes, tensors={k: e for k, e in graph.tensors.items() if e.node in needed})
+        if isinstance(declared, list):
+            return {name: self.tensor(name, mark.at(i), Site(x, frame)).edge for i, name in enumerate(declared)}
+        return {name: self.tensor(path, mark.at(name), Site(x, frame)).edge for name, path in declared.items()}
 
     # --- mistakes --------------------------------------------------------------------------------
 
@@ -132,7 +126,9 @@ class Elaborator:
 
     def stop(self, limit: str, value: int, found: str, span: Span | None) -> NoReturn:
         """Ends the elaboration at a limit."""
-        raise SpecError([Diagnostic("E106", over(limit, value, found), span, help=raise_help(limit))], self.document.texts)
+        raise SpecError(
+            [Diagnostic("E106", over(limit, value, found), span, help=raise_help(limit))], self.document.texts
+        )
 
     # --- values ----------------------------------------------------------------------------------
 
@@ -159,7 +155,9 @@ class Elaborator:
     def whole_number(self, raw: Any, mark: Mark, site: Site, what: str) -> int:
         number = self.value(raw, mark, site)
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            self.fail(Diagnostic("E203", f"{what} should be a whole number ≥ 0, got {show(number)}", mark.span), site.where)
+            self.fail(
+                Diagnostic("E203", f"{what} should be a whole number ≥ 0, got {show(number)}", mark.span), site.where
+            )
         return int(number)
 
     def tensor(self, path: Any, mark: Mark, site: Site) -> Value:
@@ -167,6 +165,7 @@ class Elaborator:
         if not isinstance(path, str):
             self.fail(Diagnostic("E305", f"expected the name of a tensor, got {show(path)}", mark.span), site.where)
         frame, x = site.frame, site.x
+        path = self.inserted(path, mark, site) if "$" in path else path
         value = frame.tensor(path, x)
         if value is None or value is UNSET:
             first, _, rest = path.rpartition(".")
@@ -205,7 +204,9 @@ class Elaborator:
             if name in given:
                 value = given[name]
             elif param.required:
-                self.fail(Diagnostic("E202", f"the param {name} needs a value", mark.span, help=f"params.{name}=…"), where)
+                self.fail(
+                    Diagnostic("E202", f"the param {name} needs a value", mark.span, help=f"params.{name}=…"), where
+                )
             elif param.type == "layers":
                 return Body(self.body(param.default, mark.at("default")), frame)
             else:
@@ -255,14 +256,14 @@ class Elaborator:
     def add_input(self, name: str, tensor: TensorType, origin: Origin) -> Value:
         layer = catalogue()["InputLayer"].model_validate({"shape": tensor.shape, "dtype": tensor.dtype})
         self.taken[name] = 1
-        return self.add(Node(name, layer, (), (), (tensor,), origin=origin))
+        return Value(self.add(Node(name, layer, (), (), (tensor,), origin=origin)), (tensor,))
 
-    def add(self, node: Node) -> Value:
+    def add(self, node: Node) -> tuple[Edge, ...]:
         if len(self.order) >= self.document.limits.nodes:
             self.stop("nodes", self.document.limits.nodes, "the number of layers", node.origin.span)
         self.nodes[node.name] = node
         self.order.append(node.name)
-        return Value(tuple(Edge(node.name, i) for i in range(len(node.outputs))), node.outputs)
+        return tuple(Edge(node.name, i) for i in range(len(node.outputs)))
 
     def unique(self, name: str) -> str:
         """The name, with a number behind it if it is taken."""
@@ -275,7 +276,7 @@ class Elaborator:
         layer: Layer,
         parameters: tuple[str, ...],
         values: Sequence[Value],
-        action: verbs.Action,
+        action: Action,
         name: str,
         arguments: Mapping[str, Any],
         clash: Callable[[Diagnostic], Diagnostic] = lambda d: d,
@@ -295,9 +296,9 @@ class Elaborator:
         node = Node(full, layer, tuple(v.edge for v in values), parameters, outputs, shares, where.trainable, origin)
         if shares:
             self.check_shared(node, positional, named, where)
-        value = self.add(node)
+        edges = self.add(node)
         last = len(self.order)
-        return replace(value, maker=Maker(layer, arguments, None, None, last - 1, last))
+        return Value(edges, outputs, None, Maker(layer, arguments, None, None, last - 1, last))
 
     def shared(self, layer: Layer, span: Span, where: Where) -> str | None:
         """The node whose weights the next one uses, while something is being reused."""
@@ -327,25 +328,25 @@ class Elaborator:
     def run(self, steps: Sequence[Step], site: Site) -> Value:
         x = site.x
         for step in steps:
-            x = self.step(step, replace(site, x=x))
+            x = self.step(step, site.at(x))
         return x
 
     def step(self, step: Step, site: Site) -> Value:
         """A step with its loops; what it cannot make is poison, and said once."""
         self.visited.add(id(step))
-        if len(site.where.uses) > self.document.limits.nesting:
-            self.stop("nesting", self.document.limits.nesting, "the nesting of blocks", step.mark.span)
+        if site.where.depth > self.document.limits.nesting:
+            self.stop("nesting", self.document.limits.nesting, "the nesting of blocks and groups", step.mark.span)
         try:
             if step.loop is not None:
-                return self.looped(step, site)
+                return self.looped(step, step.loop, site)
             return self.repeated(step, site, None)
         except Failed:
             for name in names_of(step):
                 site.frame.names[name] = POISON
             return POISON
 
-    def looped(self, step: Step, site: Site) -> Value:
-        columns = self.columns(step, site)
+    def looped(self, step: Step, loop: Mapping[str, Any], site: Site) -> Value:
+        columns = self.columns(step, loop, site)
         count = len(next(iter(columns.values())))
         variables = site.frame.variables
         hidden = {name: variables[name] for name in columns if name in variables}
@@ -354,19 +355,18 @@ class Elaborator:
             for i in range(count):
                 row = tuple((name, column[i]) for name, column in columns.items())
                 variables.update(row)
-                x = self.repeated(step, replace(site, x=x), Turn(i + 1, count, str(i + 1), row))
+                x = self.repeated(step, site.at(x), Turn(i + 1, count, str(i + 1), row))
         finally:
             for name in columns:
                 variables.pop(name, None)
             variables.update(hidden)
         return x
 
-    def columns(self, step: Step, site: Site) -> dict[str, tuple[Any, ...]]:
+    def columns(self, step: Step, loop: Mapping[str, Any], site: Site) -> dict[str, tuple[Any, ...]]:
         """The lists that a loop runs over, of equal length."""
-        assert step.loop is not None
         place = step.mark.at("for")
         columns: dict[str, tuple[Any, ...]] = {}
-        for name, raw in step.loop.items():
+        for name, raw in loop.items():
             column = self.value(raw, place.at(name), site)
             if not isinstance(column, tuple):
                 message = f"for {name} should run over a list, got {show(column)}"
@@ -390,7 +390,7 @@ class Elaborator:
             if step.share and i and outer is None:
                 self.sharing = iter(made)
             try:
-                x = self.once(step, replace(site, x=x), Turn(i + 1, count, str(i + 1), ()).within(turn))
+                x = self.once(step, site.at(x), Turn(i + 1, count, str(i + 1), ()).within(turn))
             finally:
                 self.sharing = outer
             if i == 0:
@@ -407,17 +407,16 @@ class Elaborator:
                 message = f"trainable should be true or false, got {show(trainable)}"
                 self.fail(Diagnostic("E203", message, step.mark.at("trainable").span), site.where)
             site = replace(site, where=replace(site.where, trainable=site.where.trainable and trainable))
-        names = [self.inserted(name, step, site) for name in names_of(step)]
+        names = [self.inserted(name, step.mark.at("name"), site) for name in names_of(step)]
         if turn and any("$" in name for name in names_of(step)):
             turn = replace(turn, suffix="")
-        value = verbs.apply_verb(self, verbs.Action(step, site, names[0] if names else None, turn))
+        value = verbs.apply_verb(self, Action(step, site, names[0] if names else None, turn))
         self.bind(step, names, turn.suffix if turn else "", value, site)
         return value
 
-    def inserted(self, name: str, step: Step, site: Site) -> str:
+    def inserted(self, name: str, mark: Mark, site: Site) -> str:
         """A name with its `$param`s replaced by their values."""
         result, *parts = name.split("$")
-        mark = step.mark.at("name")
         variables = site.frame.variables
         for part in parts:
             variable = max((v for v in variables if part.startswith(v)), key=len, default=None)
@@ -448,18 +447,3 @@ class Elaborator:
 
 def names_of(step: Step) -> list[str]:
     return step.name if isinstance(step.name, list) else [step.name] if step.name else []
-
-
-def narrowed(mark: Mark, start: int, end: int | None) -> Span:
-    """The part of a one-line text from one offset to another, or all of it where that is not known."""
-    span = mark.span
-    if mark.inner is None or span.line != span.end_line:
-        return span
-    first = min(span.column + mark.inner + start, span.end_column - 1)
-    last = span.end_column - mark.inner if end is None else span.column + mark.inner + end
-    return replace(span, column=first, end_column=max(first + 1, min(last, span.end_column)))
-
-
-def verb_span(step: Step) -> Span:
-    """The place of a step's verb."""
-    return step.mark.keys.get(step.verb, step.mark.span)

@@ -51,7 +51,9 @@ def parse(text: str) -> ast.expr:
         help = None
         if "was never closed" in problem or stripped.count("(") > stripped.count(")"):
             help = 'in YAML\'s flow style, { } and [ ], an expression that holds a comma must be quoted: "=max(a, b)"'
-        raise ExpressionError(f"the expression does not parse: {problem}", help, max(0, offset), max(0, offset) + 1) from None
+        raise ExpressionError(
+            f"the expression does not parse: {problem}", help, max(0, offset), max(0, offset) + 1
+        ) from None
     except (RecursionError, MemoryError, ValueError):
         raise ExpressionError("the expression is nested too deeply") from None
     if _depth(tree) > 100:
@@ -209,7 +211,9 @@ class _Evaluator:
         except OverflowError:
             raise self.error(node, over("number", self.limits.number, shown), raise_help("number")) from None
         except (TypeError, ValueError, IndexError) as error:
-            raise self.error(node, f"{shown} has no value: {error}" if str(error) else f"{shown} has no value") from None
+            raise self.error(
+                node, f"{shown} has no value: {error}" if str(error) else f"{shown} has no value"
+            ) from None
 
     def bounded(self, node: ast.expr, value: Any) -> Any:
         if isinstance(value, int) and abs(value) > self.limits.number:
@@ -251,7 +255,9 @@ class _Evaluator:
         if not isinstance(value, str | tuple):
             raise self.error(node, f"{ast.unparse(node.value)} is {show(value)}, which has no elements")
         if isinstance(where, int) and not -len(value) <= where < len(value):
-            raise self.error(node, f"index {where} is outside {ast.unparse(node.value)}, which has {len(value)} elements")
+            raise self.error(
+                node, f"index {where} is outside {ast.unparse(node.value)}, which has {len(value)} elements"
+            )
         return self.apply(node, operator.getitem, (value, where), ast.unparse(node))
 
     def attribute(self, node: ast.Attribute) -> Any:

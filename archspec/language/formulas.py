@@ -37,7 +37,9 @@ class _Translator(ast.NodeTransformer):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """Parts that hold no tensor are numbers already."""
-        if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Subscript | ast.Compare) and self.is_constant(node):
+        if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Subscript | ast.Compare) and self.is_constant(
+            node
+        ):
             return self.constant(node)
         return super().generic_visit(node)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
-from archspec.language.document import MERGES, VERBS, Block, Document, Param, SpecFile, type_of
+from archspec.language.document import MODIFIERS, VERBS, Block, Document, Param, SpecFile, Step, type_of
 from archspec.language.expressions import show
 from archspec.language.limits import Limits
 from archspec.language.source import Format, Mark, Source, compose, parse, read
@@ -18,7 +18,27 @@ from archspec.language.steps import parse_steps
 from archspec.language.validation import diagnose
 from archspec.layers import REFUSED, catalogue
 
-Change = tuple[str, Any, Mark]  # a path, its new value, where that was said
+_COMMAND_LINE = "<command line>"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new value for what stands at a path, said from outside the file: in `line`, from `column` to `end`."""
+
+    path: str
+    value: Any
+    line: str
+    column: int
+    end: int
+    inner: int | None
+
+    @property
+    def key(self) -> Span:
+        return Span(_COMMAND_LINE, 1, self.column, 1, self.column + len(self.path))
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(Span(_COMMAND_LINE, 1, self.column + len(self.path) + 1, 1, self.end), self.inner)
 
 
 def load(
@@ -60,18 +80,32 @@ def split_reference(reference: str) -> tuple[str, str | None]:
     return path, variant
 
 
-def read_change(text: str, limits: Limits = Limits()) -> Change:
-    """`train.epochs=5` → a change. Raises SpecError."""
-    path, _, value = text.partition("=")
-    data, mark = compose(value, text, "yaml", limits)
-    whole = Span(text, 1, len(path) + 2, 1, len(text) + 1)
-    return path.strip(), data, Mark(whole, mark.inner, size=mark.size)
+def read_changes(texts: Sequence[str], limits: Limits = Limits()) -> list[Change]:
+    """`train.epochs=5` and the like, as on a command line → changes. Raises SpecError."""
+    line = " ".join(texts)
+    changes, column = [], 1
+    for text in texts:
+        path, _, value = text.partition("=")
+        try:
+            data, mark = compose(value, _COMMAND_LINE, "yaml", limits)
+        except SpecError as error:
+            start = column + len(path) + 1
+            span = Span(_COMMAND_LINE, 1, start, 1, start + len(value))
+            found = [replace(d, span=span) for d in error.diagnostics]
+            raise SpecError(found, {_COMMAND_LINE: line}) from None
+        changes.append(Change(path.strip(), data, line, column, column + len(text), mark.inner))
+        column += len(text) + 1
+    return changes
 
 
-def change(path: str, value: Any) -> Change:
-    """A change made in Python."""
-    text = f"{path}={value!r}"
-    return path, _plain(value), Mark(Span(text, 1, len(path) + 2, 1, len(text) + 1))
+def python_changes(values: Mapping[str, Any]) -> list[Change]:
+    """Changes given in Python, by their paths."""
+    texts = [f"{path}={value!r}" for path, value in values.items()]
+    line, column, changes = " ".join(texts), 1, []
+    for (path, value), text in zip(values.items(), texts, strict=True):
+        changes.append(Change(path, _plain(value), line, column, column + len(text), None))
+        column += len(text) + 1
+    return changes
 
 
 def _plain(value: Any) -> Any:
@@ -104,21 +138,26 @@ class _Loader:
         return source
 
     def finish(
-        self, source: Source, folder: Path | None, variant: str | None, changes: Sequence[Change], chain: tuple[Path, ...]
+        self,
+        source: Source,
+        folder: Path | None,
+        variant: str | None,
+        changes: Sequence[Change],
+        chain: tuple[Path, ...],
     ) -> Document:
         self.texts[source.file] = source.text
         data, mark = self.resolved(source, folder, variant, chain)
-        for path, value, place in changes:
-            self.texts.setdefault(place.span.file, place.span.file)
-            _override(data, mark, path, value, place)
-        spec = _validated(data, mark)
-        blocks, steps = _parsed(spec, mark)
-        uses = {
-            name: self.used(reference, mark.at("use", name), folder, chain) for name, reference in spec.use.items()
-        }
+        for change in changes:
+            self.texts[change.key.file] = change.line
+            _override(data, mark, change.path, change.value, change.mark, change.key)
+        found: list[Diagnostic] = []
+        spec = _validated(data, mark, found)
+        blocks, steps = _parsed(spec, mark, found)
+        uses = {name: self.used(reference, mark.at("use", name), folder, chain) for name, reference in spec.use.items()}
         return Document(
-            source.file, folder, variant, spec, data, mark, self.texts, blocks, steps, uses, self.limits, bool(changes)
-        )
+            source.file, folder, variant, spec, data, mark, self.texts, blocks, steps, uses, self.limits,
+            tuple(found), bool(changes),
+        )  # fmt: skip
 
     def resolved(
         self, source: Source, folder: Path | None, variant: str | None, chain: tuple[Path, ...]
@@ -256,10 +295,9 @@ def check_param(param: Param, name: str, value: Any, span: Span, what: str) -> N
         raise SpecError([Diagnostic("E203", problem, span, help=help)])
 
 
-def _override(data: dict[str, Any], mark: Mark, path: str, value: Any, place: Mark) -> None:
+def _override(data: dict[str, Any], mark: Mark, path: str, value: Any, place: Mark, key: Span) -> None:
     """Sets the value at a dotted path, as if it stood in the file. Raises SpecError."""
     parts = path.split(".")
-    key = Span(place.span.file, 1, 1, 1, len(path) + 1)
     if parts[0] == "params" and len(parts) == 2:
         return _set_param(data, mark, parts[1], value, place, key)
     if parts[0] not in SpecFile.model_fields or not all(parts):
@@ -289,7 +327,7 @@ def _override(data: dict[str, Any], mark: Mark, path: str, value: Any, place: Ma
     return None
 
 
-def _index(target: Any, part: str, path: str, key: Span) -> str | int:
+def _index(target: Any, part: str, path: str, key: Span) -> Any:
     if isinstance(target, dict):
         return part
     if part.isdigit() and int(part) < len(target):
@@ -301,27 +339,40 @@ def _index(target: Any, part: str, path: str, key: Span) -> str | int:
 # --- structure -----------------------------------------------------------------------------------
 
 
-def _validated(data: Mapping[str, Any], mark: Mark) -> SpecFile:
+def _validated(data: dict[str, Any], mark: Mark, found: list[Diagnostic]) -> SpecFile:
+    """The file's structure. Unknown keys go to `found` and are left out; anything else raises SpecError."""
     try:
         return SpecFile.model_validate(data)
     except ValidationError as error:
-        found = [_reworded(d) for d in diagnose(error, "a spec", SpecFile, data, mark)]
-        raise SpecError(sorted(found, key=lambda d: d.span or Span("", 0, 0, 0, 0))) from None
+        wrong = [_reworded(d) for d in diagnose(error, "a spec", SpecFile, data, mark)]
+        extra = [detail["loc"] for detail in error.errors() if detail["type"] == "extra_forbidden"]
+        if len(extra) < error.error_count():
+            raise SpecError(sorted(wrong, key=lambda d: d.span or Span("", 0, 0, 0, 0))) from None
+        found += wrong
+        for *path, key in extra:
+            holder: Any = data
+            for part in path:
+                holder = holder[part]
+            del holder[key]
+        return SpecFile.model_validate(data)
 
 
 def _reworded(d: Diagnostic) -> Diagnostic:
-    return replace(d, message=d.message.replace("has no argument", "has no key").replace(" of a spec should", " should"))
+    return replace(
+        d, message=d.message.replace("has no argument", "has no key").replace(" of a spec should", " should")
+    )
 
 
-def _parsed(spec: SpecFile, mark: Mark) -> tuple[dict[str, Block], tuple[Any, ...]]:
-    """Blocks and steps. Raises SpecError with all that is wrong in them."""
-    found: list[Diagnostic] = []
+def _parsed(spec: SpecFile, mark: Mark, found: list[Diagnostic]) -> tuple[dict[str, Block], tuple[Step, ...]]:
+    """Blocks and steps; what is wrong in them goes to `found`."""
     for name in (*spec.blocks, *spec.use):
         section = "blocks" if name in spec.blocks else "use"
-        if name in VERBS or name in catalogue() or name in REFUSED or name == "x" or not name.isidentifier():
-            message = f"{name!r} cannot be the name of a block"
-            help = "the language has it already" if name in (*VERBS, *catalogue(), *REFUSED, *MERGES, "x") else None
-            found.append(Diagnostic("E207", message, mark.key(section, name), help=help))
+        taken = name in (*VERBS, *MODIFIERS, *catalogue(), *REFUSED, "x")
+        if taken or not name.isidentifier():
+            help = "the language has it already" if taken else "names are letters, digits and _"
+            found.append(
+                Diagnostic("E207", f"{name!r} cannot be the name of a block", mark.key(section, name), help=help)
+            )
     blocks = {}
     for name, declared in spec.blocks.items():
         place = mark.at("blocks", name)
@@ -331,8 +382,6 @@ def _parsed(spec: SpecFile, mark: Mark) -> tuple[dict[str, Block], tuple[Any, ..
     steps = parse_steps(spec.layers, mark.at("layers"), found) if spec.layers is not None else ()
     if spec.layers is None and not spec.blocks:
         found.append(Diagnostic("E202", "a spec needs layers", mark.span, help="layers: a list of steps"))
-    if found:
-        raise SpecError(found)
     return blocks, steps
 
 
@@ -347,5 +396,3 @@ def _default_problems(params: Mapping[str, Param], mark: Mark) -> list[Diagnosti
             except SpecError as error:
                 found += error.diagnostics
     return found
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.diagnostics import did_you_mean
@@ -151,9 +151,14 @@ class Where:
     prefix: str = ""
     uses: tuple[Use, ...] = ()
     trainable: bool = True
+    depth: int = 0  # of groups, paths and blocks
 
     def inside(self, scope: str, use: Use) -> Where:
-        return replace(self, prefix=f"{scope}.", uses=(*self.uses, use))
+        return Where(f"{scope}.", (*self.uses, use), self.trainable, self.depth + 1)
+
+    def deeper(self) -> Where:
+        """Inside a group that opens no scope."""
+        return Where(self.prefix, self.uses, self.trainable, self.depth + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,10 @@ class Site:
     x: Value
     frame: Frame
     where: Where = Where()
+
+    def at(self, x: Value) -> Site:
+        """The same with another current tensor."""
+        return Site(x, self.frame, self.where)
 
 
 def chain(uses: tuple[Use, ...]) -> tuple[str, ...]:

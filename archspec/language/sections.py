@@ -51,4 +51,3 @@ def section(document: Document, key: str, model: type[M], names: Mapping[str, An
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
-

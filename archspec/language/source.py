@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -75,7 +75,6 @@ class _Event:
 def read(path: Path, limits: Limits, shown: str | None = None) -> Source:
     """Reads a spec's file. Raises SpecError."""
     file = shown or str(path)
-    start = Span(file, 1, 1, 1, 1)
     try:
         size = path.stat().st_size
         if path.is_file() and size > limits.text:
@@ -89,7 +88,6 @@ def read(path: Path, limits: Limits, shown: str | None = None) -> Source:
     except UnicodeDecodeError as error:
         message = f"{file} is not a text file in UTF-8 (byte {error.start} is {raw[error.start]:#04x})"
         raise SpecError([Diagnostic("E101", message, None)]) from None
-    del start
     return parse(text, file, "json" if path.suffix.lower() == ".json" else "yaml", limits)
 
 
@@ -116,12 +114,24 @@ def compose(text: str, file: str, format: Format, limits: Limits) -> tuple[Any, 
     return _Composer(text, file, limits).run(events)
 
 
+def narrowed(mark: Mark, start: int, end: int | None) -> Span:
+    """The part of a one-line text from one offset to another, or all of it where that is not known."""
+    span = mark.span
+    if mark.inner is None or span.line != span.end_line:
+        return span
+    first = min(span.column + mark.inner + start, span.end_column - 1)
+    last = span.end_column - mark.inner if end is None else span.column + mark.inner + end
+    return replace(span, column=first, end_column=max(first + 1, min(last, span.end_column)))
+
+
 def _kind(value: object) -> str:
     return {list: "a list", str: "only text", bool: "only a boolean"}.get(type(value), "only a number")
 
 
-def _error(code: str, message: str, span: Span | None, text: str, help: str | None = None) -> SpecError:
-    return SpecError([Diagnostic(code, message, span, help=help)], {span.file: text} if span else {})
+def _error(
+    code: str, message: str, span: Span | None, text: str, help: str | None = None, notes: tuple[str, ...] = ()
+) -> SpecError:
+    return SpecError([Diagnostic(code, message, span, notes=notes, help=help)], {span.file: text} if span else {})
 
 
 def _place(file: str, text: str, offset: int, length: int = 1) -> Span:
@@ -247,7 +257,7 @@ def _yaml_events(text: str, file: str) -> Iterator[_Event]:
     documents = 0
     try:
         for event in yaml.parse(text, Loader=loader):
-            start, end = event.start_mark, event.end_mark
+            start, end = cast(Any, event.start_mark), cast(Any, event.end_mark)
             span = Span(file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
             tag = getattr(event, "tag", None)
             if tag not in (None, "!"):
@@ -282,8 +292,7 @@ _UNQUOTED = re.compile(r"""(?:[\[{,:]|^\s*-)\s*(=[^'"#]*?[\[\]{},].*)$""")
 
 
 def _yaml_error(error: yaml.MarkedYAMLError, text: str, file: str) -> SpecError:
-    mark = error.problem_mark or error.context_mark
-    assert mark
+    mark = cast(Any, error.problem_mark or error.context_mark)
     lines = text.split("\n")
     line = lines[mark.line] if mark.line < len(lines) else ""
     problem = (error.problem or "this is not YAML").removeprefix("did not find ").strip()
@@ -299,13 +308,7 @@ def _yaml_error(error: yaml.MarkedYAMLError, text: str, file: str) -> SpecError:
         problem, help = "a tab cannot indent", "indent with spaces"
     elif any(_UNQUOTED.search(candidate) for candidate in near):
         help = 'an expression that holds [ ] { } or , must be quoted here: "=x.shape[0]"'
-    return _error_with_notes("E102", f"YAML: {problem}", span, text, notes, help)
-
-
-def _error_with_notes(
-    code: str, message: str, span: Span, text: str, notes: tuple[str, ...], help: str | None
-) -> SpecError:
-    return SpecError([Diagnostic(code, message, span, notes=notes, help=help)], {span.file: text})
+    return _error("E102", f"YAML: {problem}", span, text, help, notes)
 
 
 # --- JSON ----------------------------------------------------------------------------------------
@@ -314,13 +317,12 @@ _TOKEN = re.compile(r'[ \t\r\n]+|"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+|"'
 
 
 def _json_events(text: str, file: str, limits: Limits) -> Iterator[_Event]:
-    depth = deepest = 0
+    depth = 0
     for token in _TOKEN.finditer(text):  # before json, whose parser is recursive
         depth += (token.group() in "{[") - (token.group() in "}]")
         if depth > limits.nesting:
             message = over("nesting", limits.nesting, f"a nesting of {depth} levels")
             raise _error("E106", message, _place(file, text, token.start()), text, raise_help("nesting"))
-        deepest = max(deepest, depth)
     if not text.strip():
         return
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from archspec.diagnostics import Diagnostic, did_you_mean
-from archspec.language.document import MERGES, MODIFIERS, MergePath, Step
+from archspec.language.document import BROKEN, MERGES, MODIFIERS, MergePath, Step
 from archspec.language.expressions import show
 from archspec.language.source import Mark
 from archspec.layers import catalogue
@@ -15,26 +15,25 @@ from archspec.layers.base import Layer
 
 
 def parse_steps(value: Any, mark: Mark, found: list[Diagnostic]) -> tuple[Step, ...]:
-    """The steps of a list. What is wrong goes to `found`, and the step is left out."""
+    """The steps of a list. What is wrong goes to `found`, and a BROKEN step stands in its place."""
     if not isinstance(value, list | tuple):
         help = "begin each step with a dash" if isinstance(value, Mapping) else None
         found.append(Diagnostic("E205", f"steps are a list, got {show(value)}", mark.span, help=help))
         return ()
-    steps = (_step(item, mark.items[i] if i in mark.items else mark, found) for i, item in enumerate(value))
-    return tuple(step for step in steps if step)
+    return tuple(_step(item, mark.items.get(i, mark), found) for i, item in enumerate(value))
 
 
-def _step(value: Any, mark: Mark, found: list[Diagnostic]) -> Step | None:
+def _step(value: Any, mark: Mark, found: list[Diagnostic]) -> Step:
     if isinstance(value, str):
         return _complete(Step(value, None, mark, mark), found)
     if not isinstance(value, Mapping):
         message = f"a step is a verb's name or a mapping with one verb, got {show(value)}"
         found.append(Diagnostic("E205", message, mark.span))
-        return None
+        return Step(BROKEN, None, mark, mark)
     verbs = [key for key in value if key not in MODIFIERS]
     if len(verbs) != 1:
         found.append(_not_one_verb(value, verbs, mark))
-        return None
+        return Step(BROKEN, None, mark, mark)
     verb = verbs[0]
     modifiers = {"source" if k == "from" else "loop" if k == "for" else k: v for k, v in value.items() if k != verb}
     step = Step(verb, value[verb], mark, mark.items.get(verb, mark), **modifiers)
@@ -42,7 +41,7 @@ def _step(value: Any, mark: Mark, found: list[Diagnostic]) -> Step | None:
     if problem:
         key, message, help = problem
         found.append(Diagnostic("E203", message, mark.at(key).span, help=help))
-        return None
+        return Step(BROKEN, None, mark, mark)
     return _complete(step, found)
 
 
@@ -52,8 +51,9 @@ def _not_one_verb(value: Mapping[str, Any], verbs: list[str], mark: Mark) -> Dia
     # Deciding which of two keys was meant as the verb: a capital letter, or a merge, is one for sure.
     sure = [v for v in verbs if v[:1].isupper() or v in MERGES or v.startswith(("=", "ops."))]
     stray = [v for v in verbs if v not in sure] if len(sure) == 1 else verbs[1:]
-    known: list[str] = list(MODIFIERS)
-    help = did_you_mean(stray[0], known)
+    help = did_you_mean(stray[0], MODIFIERS)
+    if any(value[v] is None and set(v) & set(")]") for v in verbs):
+        help = f'in YAML\'s flow style a formula that holds a comma must be quoted: {verbs[0]}: "…"'
     if help is None and sure and sure[0] in catalogue() and stray[0] in catalogue()[sure[0]].model_fields:
         help = f"arguments stand inside: {sure[0]}: {{{stray[0]}: …}}"
     help = help or f"a step has one verb; the modifiers are {', '.join(MODIFIERS)}"

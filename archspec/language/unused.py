@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from archspec.diagnostics import Diagnostic, did_you_mean
-from archspec.language.document import VERBS, Document, Param, Step
+from archspec.language.actions import named_arguments, verb_span, wrapped
+from archspec.language.document import BROKEN, VERBS, Document, Param, Step
 from archspec.language.expressions import ExpressionError, parse
-from archspec.language.source import Mark
+from archspec.language.source import Mark, narrowed
 from archspec.language.validation import diagnose
 from archspec.layers import REFUSED, catalogue
 from archspec.layers.base import first_argument
@@ -37,7 +38,6 @@ def _steps(e: Elaborator, document: Document, steps: Iterable[Step]) -> None:
 
 def _step(e: Elaborator, document: Document, step: Step) -> None:
     from archspec.language import verbs
-    from archspec.language.elaborate import narrowed, verb_span
 
     for raw, mark in _expressions(step.value, step.value_mark):
         try:
@@ -47,7 +47,7 @@ def _step(e: Elaborator, document: Document, step: Step) -> None:
             span = narrowed(mark, error.start + 1, end)
             e.report(Diagnostic("E303", error.message, span, help=error.help))
     verb = step.verb
-    if verb.startswith("=") or verb in VERBS:
+    if verb == BROKEN or verb.startswith("=") or verb in VERBS:
         return
     if verb in document.blocks or verb in document.uses:
         params = document.blocks[verb].declared.params if verb in document.blocks else document.uses[verb].spec.params
@@ -69,18 +69,17 @@ def _block_arguments(e: Elaborator, step: Step, params: Mapping[str, Param]) -> 
 
 
 def _layer_arguments(e: Elaborator, step: Step) -> None:
-    from archspec.language.verbs import named_arguments
-
     cls = catalogue()[step.verb]
     first = first_argument(cls) or "value"
     arguments = named_arguments(step.value, first)
-    mark = step.value_mark if isinstance(step.value, dict) else Mark(step.mark.span, items={first: step.value_mark})
+    mark = step.value_mark if isinstance(step.value, dict) else wrapped(first, step.value_mark)
     known = {k: _frozen(v) for k, v in arguments.items() if not list(_expressions(v, mark))}
+    computed = [k for k in arguments if k not in known]
     try:
         cls.model_validate(known)
     except ValidationError as error:
         for diagnostic in diagnose(error, cls.__name__, cls, known, mark):
-            if not (diagnostic.code == "E202" and diagnostic.message.rpartition(" ")[2] in arguments):
+            if not (diagnostic.code == "E202" and computed):
                 e.report(diagnostic)
 
 
@@ -97,5 +96,3 @@ def _expressions(value: Any, mark: Mark) -> Iterable[tuple[str, Mark]]:
     elif isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _expressions(inner, mark.at(key))
-
-

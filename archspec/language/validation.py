@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticCustomError
 
 from archspec.diagnostics import Diagnostic, did_you_mean
 from archspec.language.expressions import show
@@ -22,21 +21,25 @@ def diagnose(error: ValidationError, what: str, model: type[BaseModel], data: An
     by_place: dict[tuple[str | int, ...], list[Any]] = {}
     for detail in error.errors(include_url=False):
         by_place.setdefault(_path(detail["loc"], data), []).append(detail)
-    result = []
+    result: list[Diagnostic] = []
+    missing: dict[tuple[str | int, ...], list[str]] = {}
     for path, details in by_place.items():
-        if len(by_place) > 1 and any(other != path and other[: len(path)] == path for other in by_place):
-            details = [d for d in details if d["type"] in ("missing", "extra_forbidden")]  # the inner place says more
+        if details[0]["type"] == "missing":
+            missing.setdefault(path[:-1], []).append(str(path[-1]))
+            continue
+        if any(other != path and other[: len(path)] == path for other in by_place):
+            details = [d for d in details if d["type"] == "extra_forbidden"]  # the inner place says more
         if details:
             result.append(_one(path, details, what, model, data, mark))
+    meant = " ".join(d.help or "" for d in result)  # `did you mean 'filters'?` says that filters is there
+    for path, names in missing.items():
+        lacking = [name for name in names if f"mean {name!r}" not in meant]
+        if lacking:
+            owner = _owner(path, what, model, data)[0]
+            help = f"{owner}: {{{', '.join(f'{name}: …' for name in names)}}}"
+            message = f"{owner} needs {' and '.join(lacking)}"
+            result.append(Diagnostic("E202", message, mark.at(*path).span, help=help))
     return result
-
-
-def custom(error: PydanticCustomError, mark: Mark) -> Diagnostic:
-    """A diagnostic for an unknown or refused name."""
-    context: Mapping[str, Any] = error.context or {}
-    if error.type.startswith("refused"):
-        return Diagnostic("E206", error.message(), mark.span)
-    return Diagnostic("E204", error.message(), mark.span, help=_suggest(context))
 
 
 def _suggest(context: Mapping[str, Any]) -> str | None:
@@ -72,18 +75,17 @@ def _one(
 ) -> Diagnostic:
     detail = details[0]
     kind, context = detail["type"], detail.get("ctx", {})
-    owner, legal = _owner(path[:-1], what, model, data)
-    name = ".".join(map(str, path)) or what
-    if kind == "missing":
-        span = mark.at(*path[:-1]).span
-        help = f"{owner} takes {', '.join(legal)}" if legal else None
-        return Diagnostic("E202", f"{owner} needs {path[-1]}", span, help=help)
+    owner, legal, depth = _owner(path[:-1], what, model, data)
+    name = ".".join(map(str, path[depth:])) or what
     if kind == "extra_forbidden":
         help = did_you_mean(str(path[-1]), legal) or (f"{owner} takes {', '.join(legal)}" if legal else None)
-        if path[-1] in ("name", "trainable"):
+        if _value(path, data) is None and set(str(path[-1])) & set(")]"):
+            help = 'in YAML\'s flow style an expression that holds a comma must be quoted: "=max(a, b)"'
+        elif path[-1] in ("name", "trainable"):
             help = f"{path[-1]} is a modifier: it stands beside {owner}, not among its arguments"
         return Diagnostic("E201", f"{owner} has no argument {path[-1]!r}", mark.key(*path), help=help)
-    span = mark.at(*path).span
+    place = mark.at(*path)
+    span = next(iter(place.keys.values())) if len(place.keys) == 1 and kind[-6:] in ("object", "_layer") else place.span
     if kind.startswith("refused"):
         return Diagnostic("E206", detail["msg"], span)
     if kind == "unknown_object":
@@ -106,6 +108,9 @@ def _expected(detail: Mapping[str, Any]) -> str:
         "integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false",
         "tuple": "a list", "list": "a list", "dictionary": "a mapping", "None": "null",
     }  # fmt: skip
+    if detail["type"] == "literal_error" and words.count(",") > 7:
+        names = words.replace(" or ", ", ").replace("'", "").split(", ")
+        return f"one of {len(names)} names ({', '.join(names[:6])}, …)"
     if words in plain:
         return plain[words]
     if detail["type"] in ("too_long", "too_short"):
@@ -122,21 +127,18 @@ def _value(path: tuple[str | int, ...], data: Any) -> Any:
     return data
 
 
-def _owner(path: tuple[str | int, ...], what: str, model: type[BaseModel], data: Any) -> tuple[str, list[str]]:
-    """What the innermost arguments belong to, and the arguments it takes."""
-    owner, legal = what, list(model.model_fields)
-    for part in path:
+def _owner(path: tuple[str | int, ...], what: str, model: type[BaseModel], data: Any) -> tuple[str, list[str], int]:
+    """What the innermost arguments belong to, the arguments it takes, and how deep in the path it stands."""
+    owner, legal, depth = what, list(model.model_fields), 0
+    for i, part in enumerate(path):
         data = data[part]
-        found = _named(str(part))
-        if found is not None:
-            owner, legal = str(part), list(found.model_fields)
-        elif isinstance(part, str):
+        inner = _named(str(part))
+        if inner is None and isinstance(part, str):
             field = model.model_fields.get(part)
             inner = _model_in(field.annotation) if field else None
-            owner = part if owner == what and inner is None else f"{owner}.{part}"
-            legal = list(inner.model_fields) if inner else []
-            model = inner or model
-    return owner, legal
+        if inner is not None:
+            owner, legal, depth, model = str(part), list(inner.model_fields), i + 1, inner
+    return owner, legal, depth
 
 
 def _named(name: str) -> type[BaseModel] | None:

@@ -22,10 +22,18 @@ FAMILIES = (
     "regularization",
     "merging",
     "weight",
+    "formula",
     "recurrent",
     "conv_recurrent",
     "wrappers",
     "attention",
+    "multi_head_attention",
+    "vocabulary",
+    "categorical",
+    "preprocessing",
+    "image_preprocessing",
+    "augmentation",
+    "color_augmentation",
 )
 
 REFUSED = {

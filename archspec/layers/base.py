@@ -105,9 +105,10 @@ class Layer(Model):
     def macs(self, *inputs: Any, **named: Any) -> int:
         return 0
 
-    def nest(self, parameter: str, tensors: tuple[Any, ...]) -> list[Any]:
-        """Several tensors for one parameter as Keras's call takes them: a list, of lists where Keras groups them."""
-        return list(tensors)
+    @property
+    def role(self) -> str:
+        """ROLE, unless the arguments say more."""
+        return self.ROLE
 
     @property
     def output_dtype(self) -> str:
@@ -163,7 +164,8 @@ def first_argument(layer: type[Model]) -> str | None:
     Fields that bases lend come before the class's own, so its own required ones go first, then any required one.
     """
     fields = {name: info for name, info in layer.model_fields.items() if name not in Layer.model_fields}
-    own = [name for name in layer.__annotations__ if name in fields]
+    lent = {name for base in layer.__bases__ for name in getattr(base, "model_fields", ())}
+    own = [name for name in layer.__annotations__ if name in fields and name not in lent]
     required = [name for name, info in fields.items() if info.is_required()]
     return next(iter((*(name for name in own if name in required), *required, *own, *fields)), None)
 

@@ -116,7 +116,7 @@ class EinsumDense(Layer):
     EXAMPLES = (
         Example({"equation": "ab,bc->ac", "output_shape": 4}, ((3,),)),
         Example({"equation": "abc,cd->abd", "output_shape": [None, 4], "bias_axes": "d"}, ((None, 3),)),
-        Example({"equation": "...x,xy->...y", "output_shape": 4, "bias_axes": "y"}, ((5, 6, 3),)),
+        Example({"equation": "...x,xy->...y", "output_shape": 4, "bias_axes": "y"}, ((5, 5, 3),)),
         Example({"equation": "abc,cde->abde", "output_shape": [5, 2, 4], "bias_axes": "de"}, ((5, 3),)),
         Example({"equation": "ab...,bc->ac...", "output_shape": 4, "bias_axes": "c"}, ((3, 5, 6),)),
         Example({"equation": "abc,cd->abd", "output_shape": [5, 4], "lora_rank": 2, "activation": "gelu"}, ((5, 3),)),
@@ -209,9 +209,10 @@ class EinsumDense(Layer):
                     f"EinsumDense {self.equation} has {letter!r} of length {lengths[letter]} in the input {inputs} "
                     f"and {length} in output_shape"
                 )
-            if letter not in given or length is not None:
-                lengths[letter] = length
-        return output[1:], lengths
+            lengths.setdefault(letter, length)
+        free = tuple(lengths[letter] for letter in result)
+        full = (*output[:elided], *free) if left else (*free, *output[len(result) :])
+        return full[1:], lengths
 
 
 class Embedding(Layer):

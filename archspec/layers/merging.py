@@ -154,7 +154,7 @@ class Concatenate(Layer):
         Example({}, ((4, 3), (4, 5), (4, 1))),
         Example({"axis": 1}, ((4, 3), (2, 3))),
         Example({"axis": 1}, ((4, 3), (None, 3))),
-        Example({}, (TensorType((None, 3), "int32"), TensorType((5, 2), "int32"))),
+        Example({}, (TensorType((None, 3), "int32"), TensorType((6, 2), "int32"))),
     )
 
     axis: int = -1

@@ -316,7 +316,7 @@ class AdaptiveMaxPooling3D(_AdaptivePooling):
     """
 
     RANK = 3
-    EXAMPLES = (Example({"output_size": 3}, ((8, 7, 6, 2),)), Example({"output_size": [4, 2, 1]}, ((8, 7, 6, 2),)))
+    EXAMPLES = (Example({"output_size": 3}, ((8, 7, 6, 2),)), Example({"output_size": [4, 2, 3]}, ((8, 7, 6, 2),)))
 
     output_size: Window3
 
@@ -361,6 +361,6 @@ class AdaptiveAveragePooling3D(_AdaptivePooling):
     """
 
     RANK = 3
-    EXAMPLES = (Example({"output_size": 3}, ((8, 7, 6, 2),)), Example({"output_size": [4, 2, 1]}, ((8, 7, 6, 2),)))
+    EXAMPLES = (Example({"output_size": 3}, ((8, 7, 6, 2),)), Example({"output_size": [4, 2, 3]}, ((8, 7, 6, 2),)))
 
     output_size: Window3

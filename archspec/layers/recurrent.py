@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from archspec.layers.base import Example, Layer, WeightSpec
 from archspec.layers.fields import LayerField, RegularizerField
 from archspec.layers.nesting import below, default_name, default_names
-from archspec.layers.steps import Cell, GRUUnits, LSTMUnits, SimpleRNNUnits, States, Units, Unrollable
+from archspec.layers.steps import Cell, GRUUnits, LSTMUnits, SimpleRNNUnits, States, Unrollable
 from archspec.tensor import Shape, TensorType
 
 
@@ -132,14 +132,6 @@ class StackedRNNCells(Cell):
     def step_macs(self, step: TensorType) -> int:
         return sum(cell.step_macs(taken) for cell, taken in self._steps(step))
 
-    def nest(self, parameter: str, tensors: tuple[Any, ...]) -> list[Any]:
-        nested: list[Any] = []
-        rest = list(tensors)
-        for cell in self.cells:
-            assert isinstance(cell, Units)
-            nested.append(rest.pop(0) if cell.STATES == 1 else [rest.pop(0) for _ in range(cell.STATES)])
-        return nested
-
 
 class RNN(Unrollable):
     """Runs a cell, or several stacked ones, over a sequence.
@@ -183,9 +175,6 @@ class RNN(Unrollable):
         self, sequences: TensorType, initial_state: tuple[TensorType, ...] | None = None, mask: TensorType | None = None
     ) -> tuple[WeightSpec, ...]:
         return below(default_name(self._cell), self.step_weights(self.step(sequences)))
-
-    def nest(self, parameter: str, tensors: tuple[Any, ...]) -> list[Any]:
-        return self._cell.nest("states", tensors)
 
 
 class SimpleRNN(Unrollable, SimpleRNNUnits):

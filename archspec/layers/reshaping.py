@@ -50,7 +50,7 @@ class Reshape(Layer):
     EXAMPLES = (
         Example({"target_shape": [2, 10]}, ((4, 5),)),
         Example({"target_shape": [2, -1, 2]}, ((4, 5),)),
-        Example({"target_shape": [-1, 5]}, (TensorType((None, 4), "int64"),)),
+        Example({"target_shape": [-1, 5]}, (TensorType((None, 10), "int64"),)),
         Example({"target_shape": []}, ((1,),)),
     )
 

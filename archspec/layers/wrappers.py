@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -120,11 +120,6 @@ class Bidirectional(Layer):
         self, sequences: TensorType, initial_state: tuple[TensorType, ...] | None = None, mask: TensorType | None = None
     ) -> int:
         return sum(layer.macs(sequences) for layer in self._directions)
-
-    def nest(self, parameter: str, tensors: tuple[Any, ...]) -> list[Any]:
-        forward, backward = self._directions
-        half = len(tensors) // 2
-        return [*forward.nest(parameter, tensors[:half]), *backward.nest(parameter, tensors[half:])]
 
     def _split(self, sequences: TensorType, states: States | None) -> tuple[States | None, States | None]:
         """The states of each direction: Keras gives each half of them. Raises ShapeError."""

@@ -6,8 +6,8 @@ import contextlib
 import datetime
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,12 @@ from archspec.diagnostics import Diagnostic, SpecError
 from archspec.graph.ir import Graph
 from archspec.language import Document
 from archspec.layers.objects import Object
+from archspec.train.check import check_settings, check_validation, require_loss
+from archspec.train.class_weight import class_weight
 from archspec.train.environment import choose_backend, environment
 from archspec.train.folder import RunFailed, Status, new_folder, write_json, write_spec
 from archspec.train.report import show, write_curves, write_report
-from archspec.train.sections import Sections, check_validation, require_loss, sections
+from archspec.train.sections import Sections, sections
 from archspec.train.settings import by_output
 
 if TYPE_CHECKING:
@@ -31,10 +33,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A run that ended well: its folder, its final figures (the test split's, else the validation's, else the training's)
-
-    and each epoch's."""
+class TrainedRun:
+    """A run that ended well: its folder, its final figures (on the test split, else on what there is), each epoch's."""
 
     path: Path
     metrics: Mapping[str, float]
@@ -48,71 +48,78 @@ def train(
     *,
     runs: Path | str = "runs",
     quiet: bool = False,
-) -> Trained:
+) -> TrainedRun:
     """Trains the network and leaves all there is to know in `run_dir`, or in the next `runs/NAME-001`.
 
     Raises SpecError before anything is written where the spec or the data are wrong, and RunFailed where the run
     cannot begin or breaks off; its folder then holds what there was.
     """
-    settings = sections(document, graph)
+    settings = check_settings(document, graph)
     require_loss(document, settings)
     ready = plan(document, graph, settings.data, settings.losses(graph))
     check_validation(document, settings, count(ready.parts.validation))
-    steps = -(-count(ready.parts.train) // settings.data.batch_size)
-    settings = sections(document, graph, steps)
+    weights = class_weight(document, settings, ready)
+    settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
     try:
         choose_backend(settings.run.backend)
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
-    device = _device(document, settings)
+    device = _device(document, settings.run.devices)
     folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
-    say: Callable[[str], None] = (lambda text: None) if quiet else (lambda text: print(text, flush=True))
     try:
         with Status(folder), device:
-            run = _Run(document, graph, settings, ready, folder, quiet, say)
-            return run.all()
+            return _Run(document, graph, settings, ready, weights, folder, quiet).all()
     except OSError as error:
         raise RunFailed(f"the run broke off: {error}", folder) from error
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Run:
+    """One run's parts, which its steps share."""
+
     document: Document
     graph: Graph
     settings: Sections
     plan: Plan
+    class_weight: Mapping[int, float] | None
     folder: Path
     quiet: bool
-    say: Callable[[str], None]
 
-    def all(self) -> Trained:
+    def all(self) -> TrainedRun:
         import keras
 
-        began = time.perf_counter()
+        began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
         write_spec(self.folder, self.document)
-        self.write_environment(None)
-        keras.utils.set_random_seed(self.settings.run.seed)
-        from archspec.data.feed import feeds
-
-        data, seed = self.settings.data, self.settings.run.seed
-        fed = feeds(self.plan, self.graph, data.batch_size, data.shuffle, seed)
-        for name, preprocess in fed.preprocess.items():
-            several = f"-{name}" if len(self.graph.inputs) > 1 else ""
-            preprocess.save(self.folder / f"preprocess{several}.keras")
-        network, model = self.models()
+        self.write_environment(started)
         self.draw()
-        self.say(
-            f"{self.document.name} → {self.folder}\n"
-            f"{network.count_params():,} parameters; examples: {fed.train.size:,} to train, "
-            f"{fed.validation.size if fed.validation else 0:,} to validate, {fed.test.size if fed.test else 0:,} to test"
-        )
+        keras.utils.set_random_seed(self.settings.run.seed)
+        fed = self.feeds()
+        network, model = self.models()
+        sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
+        parameters = _parameters(self.graph)["total"]
+        self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
         record = self.fit(model, network, fed)
         network.save(self.folder / "model.keras")
         metrics = self.evaluate(model, fed, record)
-        self.results(network, fed, record, metrics, time.perf_counter() - began)
-        self.write_environment(time.perf_counter() - began)
+        self.report(fed, record, metrics, time.perf_counter() - began)
+        self.write_environment(started, datetime.datetime.now(datetime.UTC))
         final = metrics["test"] or metrics["validation"] or metrics["train"]
-        return Trained(self.folder, final, tuple(record.lines))
+        return TrainedRun(self.folder, final, tuple(record.lines))
+
+    def say(self, text: str) -> None:
+        if not self.quiet:
+            print(text, flush=True)
+
+    def feeds(self) -> Feeds:
+        """The examples, and the preprocessing that they went through beside the model: one needs the other."""
+        from archspec.data.feed import feeds
+
+        data = self.settings.data
+        fed = feeds(self.plan, self.graph, data.batch_size, data.shuffle, self.settings.run.seed)
+        for name, preprocess in fed.preprocess.items():
+            several = f"-{name}" if len(self.graph.inputs) > 1 else ""
+            preprocess.save(self.folder / f"preprocess{several}.keras")
+        return fed
 
     def models(self) -> tuple[keras.Model, keras.Model]:
         """The network, and the compiled model that trains it."""
@@ -135,122 +142,139 @@ class _Run:
         return network, model
 
     def compile_arguments(self) -> dict[str, Any]:
-        settings, run = self.settings.train, self.settings.run
-        losses = self.settings.losses(self.graph)
-        metrics = by_output(settings.metrics, tuple(losses))
-        made_losses = {name: _made(loss) for name, loss in losses.items()}
-        made_metrics = {name: [_made(metric) for metric in several] for name, several in metrics.items()}
-        one = len(losses) == 1
+        given, losses = self.settings.train, self.settings.losses(self.graph)
+        made = {name: _made(loss) for name, loss in losses.items()}
+        metrics = {name: [*map(_made, each)] for name, each in by_output(given.metrics, tuple(losses)).items()}
+        one = len(losses) == 1  # a single output stands alone, as its target does
         return {
-            "optimizer": _made(settings.optimizer),
-            "loss": next(iter(made_losses.values())) if one else made_losses,
-            "loss_weights": settings.loss_weights if not one else None,
-            "metrics": next(iter(made_metrics.values()), None) if one else made_metrics,
-            "jit_compile": run.jit,
-            "steps_per_execution": settings.steps_per_execution,
+            "optimizer": _made(given.optimizer),
+            "loss": next(iter(made.values())) if one else made,
+            "loss_weights": None if one else given.loss_weights,
+            "metrics": next(iter(metrics.values()), None) if one else metrics,
+            "jit_compile": self.settings.run.jit,
+            "steps_per_execution": given.steps_per_execution,
         }
 
     def fit(self, model: keras.Model, network: keras.Model, fed: Feeds) -> Record:
         from archspec.train.record import Record
 
-        settings = self.settings.train
+        given = self.settings.train
         record = Record(self.folder / "metrics.csv", fed.validation is not None)
-        validation = fed.validation
-        arguments = _arguments(fed.train, self.settings.data.batch_size)
+        arguments = self.arguments(fed.train)
         if fed.train.y is not None:
             arguments["shuffle"] = self.settings.data.shuffle
-        if validation is not None:
-            pair = (validation.x, validation.y) if validation.y is not None else validation.x
-            arguments |= {"validation_data": pair, "validation_freq": settings.validation_freq}
+        if fed.validation:
+            pair = fed.validation.x if fed.validation.y is None else (fed.validation.x, fed.validation.y)
+            arguments |= {"validation_data": pair, "validation_freq": given.validation_freq}
         try:
             model.fit(
                 **arguments,
-                epochs=settings.epochs,
-                class_weight=self.class_weight(),
-                callbacks=[*map(_made, settings.callbacks), record],
-                verbose=0 if self.quiet else 1 if sys.stdout.isatty() else 2,
+                epochs=given.epochs,
+                class_weight=self.class_weight,
+                callbacks=[*map(_made, given.callbacks), record],
+                verbose=self.verbose(),
             )
         except KeyboardInterrupt as error:
             network.save(self.folder / "model.keras")
-            self.curves(record)
-            said = f"interrupted in epoch {len(record.lines) + 1} of {settings.epochs}; model.keras holds the weights so far"
-            raise RunFailed(said, self.folder) from error
+            when = f"interrupted in epoch {len(record.lines) + 1} of {given.epochs}"
+            raise RunFailed(f"{when}; model.keras holds the weights so far", self.folder) from error
         finally:
-            if record.broken:
-                self.curves(record)
+            if record.lines:
+                write_curves(self.folder, record.lines)
         if record.broken:
             help = "lower the learning rate, clip the gradients (clipnorm: 1.0), or look for NaN among the data"
             raise RunFailed(record.broken, self.folder, help)
-        self.curves(record)
         return record
 
-    def class_weight(self) -> dict[int, float] | None:
-        """The weight of each class by its number, as Keras takes it."""
-        given = self.settings.train.class_weight
-        if given is None:
-            return None
-        ((output, field),) = self.plan.targets.items()
-        names = self.plan.classes.get(output)
-        labels = self.plan.source.labels.get(field)
-        if names is None or (given == "balanced" and labels is None):
-            raise self.error("class_weight", f"{field} is not a class label whose examples can be counted")
-        if isinstance(given, str):
-            import numpy as np
+    def arguments(self, feed: Feed) -> dict[str, Any]:
+        """A split as `fit` and `evaluate` take it: a stream has its batches already."""
+        if feed.y is None:
+            return {"x": feed.x}
+        return {"x": feed.x, "y": feed.y, "batch_size": self.settings.data.batch_size}
 
-            assert labels is not None
-            drawn = np.concatenate([labels[part][at] for part, at in self.plan.parts.train.items()])
-            counts = np.bincount(drawn, minlength=len(names))
-            return {code: len(drawn) / (len(names) * max(1, int(n))) for code, n in enumerate(counts)}
-        numbers = {name: code for code, name in enumerate(names)}
-        unknown = [key for key in given if key not in numbers and not (key.isdigit() and int(key) < len(names))]
-        if unknown:
-            raise self.error("class_weight", f"there is no class {unknown[0]!r}", f"the classes are {', '.join(names)}")
-        chosen = {numbers[key] if key in numbers else int(key): weight for key, weight in given.items()}
-        return {code: chosen[code] if code in chosen else 1.0 for code in range(len(names))}
-
-    def error(self, key: str, message: str, help: str | None = None) -> SpecError:
-        span = self.document.mark.at("train", key).span
-        return SpecError([Diagnostic("E504", message, span, help=help)], self.document.texts)
+    def verbose(self) -> int:
+        """Keras's bar on a terminal, a line for each epoch elsewhere."""
+        return 0 if self.quiet else 1 if sys.stdout.isatty() else 2
 
     def evaluate(self, model: keras.Model, fed: Feeds, record: Record) -> dict[str, dict[str, float]]:
-        """The figures of each split; those of the training split are the last epoch's, as it went."""
-        figures: dict[str, dict[str, float]] = {}
+        """The figures of each split; the training split's are the last epoch's, measured as it went."""
+        figures: dict[str, dict[str, float]] = {"test": {}, "validation": {}}
         for split, feed in (("test", fed.test), ("validation", fed.validation)):
-            figures[split] = {}
-            if feed is not None:
-                got = model.evaluate(**_arguments(feed, self.settings.data.batch_size), verbose=0, return_dict=True)
+            if feed:
+                got = model.evaluate(**self.arguments(feed), verbose=0, return_dict=True)
                 figures[split] = {name: float(value) for name, value in got.items()}
-        last = record.lines[-1]
-        known = figures["validation"] or figures["test"] or last
-        figures["train"] = {name: last[name] for name in known if name in last and name != "epoch"}
-        return figures
+        measured = [name for name in record.names if name not in ("epoch", "learning_rate", "seconds")]
+        return figures | {"train": {n: record.lines[-1][n] for n in measured if not n.startswith("val_")}}
 
-    def results(
-        self, network: keras.Model, fed: Feeds, record: Record, metrics: Mapping[str, Any], seconds: float
-    ) -> None:
+    def report(self, fed: Feeds, record: Record, metrics: Mapping[str, Mapping[str, float]], seconds: float) -> None:
         import keras
 
-        sizes = {split: feed.size for split in ("train", "validation", "test") if (feed := getattr(fed, split))}
-        trainable = sum(int(weight.shape.num_elements() if False else _size(weight)) for weight in network.trainable_weights)
-        write_report(
-            self.folder,
-            self.document.name,
-            {
-                "name": self.document.name,
-                "description": self.document.spec.description,
-                "metrics": metrics,
-                "examples": sizes,
-                "parameters": {"total": network.count_params(), "trainable": trainable},
-                "classes": {output: list(names) for output, names in self.plan.classes.items()},
-                "epochs": len(record.lines),
-                "seconds": round(seconds, 3),
-                "backend": keras.backend.backend(),
-                "precision": self.settings.run.precision,
-                "seed": self.settings.run.seed,
-            },
-            record.lines,
-        )
+        results = {
+            "name": self.document.name,
+            "description": self.document.spec.description,
+            "metrics": metrics,
+            "examples": fed.sizes,
+            "parameters": _parameters(self.graph),
+            "classes": {output: list(names) for output, names in self.plan.classes.items()},
+            "epochs": len(record.lines),
+            "seconds": round(seconds, 3),
+            "backend": keras.backend.backend(),
+            "precision": self.settings.run.precision,
+            "seed": self.settings.run.seed,
+        }
+        write_report(self.folder, self.document.name, results, record.lines)
         for split in ("test", "validation"):
             if metrics[split]:
-                self.say(f"{split}: " + ", ".join(f"{name} {show(name, value)}" for name, value in metrics[split].items()))
-        self.say(f"{seconds:.0f} s; report and model in {self.folder}")
+                shown = ", ".join(f"{name} {show(name, value)}" for name, value in metrics[split].items())
+                self.say(f"{split}: {shown}")
+        self.say(f"{seconds:.0f} s; the model and a report lie in {self.folder}")
+
+    def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> None:
+        """What the run depends on, written before it begins and again with the time it ended."""
+        run = self.settings.run
+        facts = {
+            **environment(),
+            "seed": run.seed,
+            "precision": run.precision,
+            "data": self.plan.source.fingerprint,
+            "spec": self.document.file,
+            "variant": self.document.variant,
+            "started": started.isoformat(timespec="seconds"),
+            "ended": ended.isoformat(timespec="seconds") if ended else None,
+        }
+        write_json(self.folder / "environment.json", facts)
+
+    def draw(self) -> None:
+        """The network's picture; a machine that cannot draw still trains."""
+        from archspec.draw import DrawError, draw
+
+        try:
+            draw(self.graph, self.folder / "network.svg")
+        except DrawError as error:
+            self.say(f"no picture of the network: {error}")
+
+
+def _made(given: Object | str) -> Any:
+    """Keras's object; the few names that Keras resolves by shape stay names."""
+    from archspec.build.objects import keras_object
+
+    return given if isinstance(given, str) else keras_object(given)
+
+
+def _parameters(graph: Graph) -> dict[str, int]:
+    weights = [(w.size, w.trainable and node.trainable) for node in graph.nodes.values() for w in graph.weights(node)]
+    return {"total": sum(size for size, _ in weights), "trainable": sum(size for size, learnt in weights if learnt)}
+
+
+def _device(document: Document, wanted: str) -> contextlib.AbstractContextManager[Any]:
+    """The context in which everything runs on the wanted device. Raises SpecError where there is none."""
+    import keras
+
+    if wanted == "auto":
+        return contextlib.nullcontext()
+    if wanted == "gpu" and not keras.distribution.list_devices("gpu"):
+        span = document.mark.at("run", "devices").span
+        message = f"no GPU can be seen by {keras.backend.backend()}"
+        raise SpecError([Diagnostic("E504", message, span, help="run: {devices: auto}")], document.texts)
+    context: contextlib.AbstractContextManager[Any] = keras.device(f"{wanted}:0")
+    return context

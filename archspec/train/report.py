@@ -19,7 +19,7 @@ def write_report(folder: Path, name: str, results: Mapping[str, Any], lines: Seq
         parts.append(f"{results['description']}\n")
     names = [split for split in ("test", "validation", "train") if results["metrics"].get(split)]
     measured = list(dict.fromkeys(metric for split in names for metric in results["metrics"][split]))
-    rows = [[m, *(show(m, results["metrics"][s][m]) if m in results["metrics"][s] else "" for s in names)] for m in measured]
+    rows = [[metric, *(_cell(metric, results["metrics"][split]) for split in names)] for metric in measured]
     parts += ["## Results\n", _table(["", *names], rows)]
     sizes, parameters = results["examples"], results["parameters"]
     facts = [
@@ -35,10 +35,14 @@ def write_report(folder: Path, name: str, results: Mapping[str, Any], lines: Seq
     parts += ["## The run\n", _table(["", ""], facts)]
     pictures = [file for file in ("curves.svg", "network.svg") if (folder / file).is_file()]
     parts += [f"![{Path(file).stem}]({file})\n" for file in pictures]
-    last = lines[-1] if lines else {}
-    if last:
-        parts.append(f"Each epoch's figures are in metrics.csv; the last learning rate was {last['learning_rate']:.3g}.\n")
+    if lines:
+        rate = f"{lines[-1]['learning_rate']:.3g}"
+        parts.append(f"Each epoch's figures are in metrics.csv; the last learning rate was {rate}.\n")
     write_text(folder / "report.md", "\n".join(parts))
+
+
+def _cell(metric: str, figures: Mapping[str, float]) -> str:
+    return show(metric, figures[metric]) if metric in figures else ""
 
 
 def show(metric: str, value: float) -> str:

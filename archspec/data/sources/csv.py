@@ -90,7 +90,7 @@ def _read(file: Path, delimiter: str) -> dict[str, list[str]]:
         raise DataError(f"{str(file)!r} has two columns {twice!r}")
     if not rows:
         raise DataError(f"{str(file)!r} has no examples: a line of column names comes first, then one line for each")
-    return {name: [value.strip() for value in column] for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    return {name: [row[i].strip() for row in rows] for i, name in enumerate(names)}
 
 
 def _guess(values: list[str], is_target: bool) -> ColumnType:

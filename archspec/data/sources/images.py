@@ -72,16 +72,18 @@ class Images(Source):
     def _open(self, paths: np.ndarray, codes: np.ndarray, height: int, width: int) -> Any:
         """A tf.data.Dataset of decoded images, in the order of the paths."""
         import tensorflow as tf
-        from keras.preprocessing.image import smart_resize
 
         channels = _CHANNELS[self.color_mode]
 
         def decode(path: Any, code: Any) -> dict[str, Any]:
             image = tf.io.decode_image(tf.io.read_file(path), channels=channels, expand_animations=False)
             if self.crop_to_aspect_ratio:
-                image = smart_resize(image, (height, width), interpolation=self.interpolation, backend_module=tf)
-            else:
-                image = tf.image.resize(image, (height, width), method=self.interpolation)
+                has = tf.shape(image)[:2]
+                scale = tf.reduce_min(has / tf.constant([height, width]))
+                crop = tf.cast(tf.round(scale * tf.constant([height, width], "float64")), "int32")
+                top, left = tf.unstack((has - crop) // 2)
+                image = tf.image.crop_to_bounding_box(image, top, left, crop[0], crop[1])
+            image = tf.image.resize(image, (height, width), method=self.interpolation)
             return {"image": tf.ensure_shape(tf.cast(image, "float32"), (height, width, channels)), "label": code}
 
         rows = tf.data.Dataset.from_tensor_slices((paths, codes))

@@ -117,6 +117,7 @@ REFUSED: Mapping[type[Object], Mapping[str, str]] = {
 }
 
 
+@cache
 def snake_case(name: str) -> str:
     """`GlorotUniform` → `glorot_uniform`, `Conv2D` → `conv2d`, as Keras names its objects."""
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
@@ -150,10 +151,12 @@ def parse_object(kind: type[Object], value: Any) -> Any:
     """`he_normal`, `{L2: 1e-4}` or `{L2: {l2: 1e-4}}` → the object. Other values are left for pydantic to judge."""
     if isinstance(value, str):
         name, arguments = value, None
-    elif isinstance(value, Mapping) and len(value) == 1:
-        ((name, arguments),) = value.items()
-    else:
+    elif not isinstance(value, Mapping):
         return value
+    elif len(value) == 1:
+        ((name, arguments),) = value.items()
+    else:  # left to pydantic it would be read as the fields of the bare kind
+        raise PydanticCustomError("one_name", "Input should be a name, or a mapping from one name to its arguments")
     objects = known(kind)
     if name not in objects:
         raise _unknown(kind, name)

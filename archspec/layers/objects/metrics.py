@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Gt, Le, MinLen
 from pydantic import BeforeValidator, SerializeAsAny, model_validator
-from pydantic_core import PydanticCustomError
 
 from archspec.layers.objects.base import AboveZero, Count, Finite, Fraction, Metric, Positive, parse_object
+from archspec.layers.shapes import argument_clash
 
 # Names that Keras resolves when it sees targets and predictions: binary, categorical or sparse.
 # Among them is `Accuracy`: alone it means the same, not the class, which counts exact equality.
@@ -151,7 +151,7 @@ class AUC(Metric):
     @model_validator(mode="after")
     def _labels_of_several(self) -> Self:
         if self.num_labels is not None and not self.multi_label:
-            raise PydanticCustomError("exclusive", "num_labels needs multi_label: true")
+            raise argument_clash("num_labels needs multi_label: true")
         return self
 
 
@@ -181,8 +181,7 @@ class _Overlap(Metric):
 
 def _within(ids: tuple[int, ...], classes: int) -> None:
     if max(ids) >= classes:
-        context = {"found": max(ids), "classes": classes}
-        raise PydanticCustomError("out_of_range", "class {found} is not among {classes} classes", context)
+        raise argument_clash(f"target_class_ids must be below num_classes, got {max(ids)} of {classes}")
 
 
 class IoU(_Overlap):

@@ -6,7 +6,6 @@ from typing import Annotated, Self
 
 from annotated_types import Ge, Gt, Le
 from pydantic import SerializeAsAny, model_validator
-from pydantic_core import PydanticCustomError
 
 from archspec.layers.objects.base import (
     AboveZero,
@@ -20,6 +19,7 @@ from archspec.layers.objects.base import (
     object_field,
 )
 from archspec.layers.objects.schedules import LearningRate
+from archspec.layers.shapes import argument_clash
 
 OptimizerField = Annotated[SerializeAsAny[Optimizer], object_field(Optimizer)]
 
@@ -41,8 +41,7 @@ class _Update(Optimizer):
     def _clip_once(self) -> Self:
         given = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
         if len(given) > 1:
-            context = {"given": " and ".join(given)}
-            raise PydanticCustomError("exclusive", "gradients are clipped in one way only, got {given}", context)
+            raise argument_clash(f"gradients are clipped in one way only, got {' and '.join(given)}")
         return self
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Self
 
 from pydantic import SerializeAsAny, model_validator
-from pydantic_core import PydanticCustomError
 
 from archspec.layers.objects.base import AtLeastZero, Count, Finite, Positive, Schedule, object_field
+from archspec.layers.shapes import argument_clash
 
 ScheduleField = Annotated[SerializeAsAny[Schedule], object_field(Schedule)]
 LearningRate = Annotated[AtLeastZero | SerializeAsAny[Schedule], object_field(Schedule)]
@@ -54,12 +54,8 @@ class PiecewiseConstantDecay(Schedule):
     @model_validator(mode="after")
     def _one_value_more(self) -> Self:
         if len(self.values) != len(self.boundaries) + 1:
-            context = {"values": len(self.values), "boundaries": len(self.boundaries)}
-            raise PydanticCustomError(
-                "wrong_length",
-                "{boundaries} boundaries need one more values than that, got {values}",
-                context,
-            )
+            found = f"{len(self.boundaries)} boundaries and {len(self.values)} values"
+            raise argument_clash(f"there is one more value than boundaries, got {found}")
         return self
 
 

@@ -78,9 +78,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> A
     return zeros((N, N if M is None else M), dtype)
 
 
-def arange(
-    start: float | Dim, stop: float | None = None, step: float | None = None, dtype: str | None = None
-) -> Array:
+def arange(start: float | Dim, stop: float | None = None, step: float | None = None, dtype: str | None = None) -> Array:
     """Numbers from start to before stop, or from 0 to before start where it stands alone."""
     given = [v for v in (start, stop, step) if isinstance(v, int | float)]
     result = need_dtype(dtype, promote(*map(weak, given)) if given else "int32")

@@ -226,7 +226,8 @@ def isclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equa
 
 def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = False) -> Array:
     """Whether each element of x1 is among those of x2."""
-    as_array(x2)
+    for x in (x1, x2):
+        _check("isin", as_array(x).dtype, COMPLEX)
     return Array(as_array(x1).shape, "bool")
 
 

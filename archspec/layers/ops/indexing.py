@@ -157,6 +157,7 @@ def argsort(x: Tensor, axis: int = -1) -> Array:
 
 def argpartition(x: Tensor, kth: int, axis: int = -1) -> Array:
     """Places of the elements such that the k-th is where sorting puts it, with lesser ones before it."""
+    need_rank("argpartition", array(x), 1, 2)
     return argsort(x, axis)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from archspec.layers.ops.common import (
     Tensor,
@@ -55,20 +56,23 @@ def hstack(xs: Sequence[Tensor]) -> Array:
 
 
 def vstack(xs: Sequence[Tensor]) -> Array:
-    """Tensors one after the other along axis 0; vectors become rows."""
-    return _join("vstack", [_least(array(x), 2) for x in xs], 0)
+    """Tensors one after the other along axis 0."""
+    arrays = [array(x) for x in xs]
+    for x in arrays:
+        need_rank("vstack", x, 2)
+    return _join("vstack", arrays, 0)
 
 
 def dstack(xs: Sequence[Tensor]) -> Array:
     """Tensors one after the other along axis 2."""
-    return _join("dstack", [_least(array(x), 3) for x in xs], 2)
+    return _join("dstack", [_least_three(array(x)) for x in xs], 2)
 
 
-def _least(x: Array, rank: int) -> Array:
-    """With axes of length 1 as NumPy's atleast_2d and atleast_3d add them."""
+def _least_three(x: Array) -> Array:
+    """With axes of length 1 as NumPy's atleast_3d adds them."""
     if len(x.shape) < 2:
         x = Array((1, *(x.shape or (1,))), x.dtype)
-    return expand_dims(x, -1) if rank == 3 and len(x.shape) == 2 else x
+    return expand_dims(x, -1) if len(x.shape) == 2 else x
 
 
 def append(x1: Tensor, x2: Tensor, axis: int | None = None) -> Array:
@@ -104,13 +108,11 @@ def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) ->
     bounds = [0, *(i if i >= 0 else i + length for i in indices_or_sections), length]
     if sorted(bounds) != bounds:
         raise ShapeError(f"split needs rising indices up to {length}, got {tuple(indices_or_sections)}")
-    return _parts(tensor, place, [b - a for a, b in zip(bounds, bounds[1:], strict=False)])
+    return _parts(tensor, place, [b - a for a, b in pairwise(bounds)])
 
 
-def array_split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Array, ...]:
-    """As `split`, but the first parts may be longer by one."""
-    if not isinstance(indices_or_sections, int):
-        return split(x, indices_or_sections, axis)
+def array_split(x: Tensor, indices_or_sections: int, axis: int = 0) -> tuple[Array, ...]:
+    """So many parts along an axis, of which the first may be longer by one."""
     tensor, place, length = _to_part("array_split", x, axis)
     if indices_or_sections < 1:
         raise ShapeError(f"array_split needs at least one part, got {indices_or_sections}")

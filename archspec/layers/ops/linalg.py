@@ -131,6 +131,7 @@ def eig(x: Tensor) -> tuple[Array, Array]:
 def lu_factor(x: Tensor) -> tuple[Array, Array]:
     """Both triangular factors in one matrix, and the exchanged rows."""
     tensor = _matrix("lu_factor", x)
+    need_rank("lu_factor", tensor, 2, 2)
     return tensor, Array(tensor.shape[:-1], "int32")
 
 

@@ -138,9 +138,7 @@ def _pairs(
     return left, right
 
 
-def cross(
-    x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
-) -> Array:
+def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Array:
     """The vector product along an axis of length 3."""
     a, b = array(x1), array(x2)
     if axis is not None:
@@ -207,10 +205,12 @@ def _subscripts(text: str, arrays: Sequence[Array]) -> tuple[list[Labels], Label
             raise ShapeError(f"einsum {text!r}: {term!r} does not fit {show_shape(x.shape)}; axis 0 is the batch")
         inputs.append(_labels(text, term, hidden))
     widest = max((sum(label.isdigit() for label in labels) for labels in inputs), default=0)
+    if not arrow and "..." in left:
+        raise ShapeError(f"einsum {text!r} must say its result where it has '...'", help="write it after ->")
     if not arrow:
         flat = [label for labels in inputs for label in labels]
-        once = sorted({label for label in flat if flat.count(label) == 1 and not label.isdigit()})
-        return inputs, (*_labels(text, "...", widest), *once)
+        once = sorted({label for label in flat if flat.count(label) == 1})
+        return inputs, tuple(once)
     output = _labels(text, right, widest)
     if len(set(output)) != len(output) or not set(output) <= {label for labels in inputs for label in labels}:
         raise ShapeError(f"einsum {text!r}: the result must name axes of the tensors, each once")

@@ -205,10 +205,12 @@ def dot_product_attention(
         )
     batch = agree("dot_product_attention's batch", q.shape[:1], k.shape[:1])
     logits = (*batch, q.shape[2], q.shape[1], k.shape[1])
-    for name, x in (("bias", bias), ("mask", mask)):
-        if x is not None and broadcast(logits, array(x).shape) != logits:
-            shapes = f"{show_shape(logits)}, got {show_shape(array(x).shape)}"
-            raise ShapeError(f"dot_product_attention's {name} must broadcast to (batch, heads, length, length) {shapes}")
+    for name, extra in (("bias", bias), ("mask", mask)):
+        if extra is not None and broadcast(logits, array(extra).shape) != logits:
+            shapes = f"{show_shape(logits)}, got {show_shape(array(extra).shape)}"
+            raise ShapeError(
+                f"dot_product_attention's {name} must broadcast to (batch, heads, length, length) {shapes}"
+            )
     return Array(q.shape, floating(q.dtype, k.dtype, v.dtype))
 
 
@@ -231,14 +233,14 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
     return Array(replace(shape, axis_of(axis, len(shape))), _loss_dtype(output))
 
 
-def sparse_categorical_crossentropy(
-    target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1
-) -> Array:
+def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1) -> Array:
     """The cross-entropy of integer classes and probabilities along an axis."""
     classes, scores = array(target), array(output)
     need_integer("sparse_categorical_crossentropy's target", classes)
     shape = replace(scores.shape, axis_of(axis, len(scores.shape)))
-    given = classes.shape[:-1] if classes.shape[-1:] == (1,) and len(classes.shape) == len(scores.shape) else classes.shape
+    given = (
+        classes.shape[:-1] if classes.shape[-1:] == (1,) and len(classes.shape) == len(scores.shape) else classes.shape
+    )
     return Array(agree("sparse_categorical_crossentropy", given, shape), _loss_dtype(output))
 
 

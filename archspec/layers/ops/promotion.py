@@ -38,6 +38,7 @@ _ABOVE: dict[str, tuple[str, ...]] = {
 }
 DTYPES = tuple(d for d in _ABOVE if d not in ("int", "float"))
 _STRONG = {"int": "int32", "float": "float32"}
+_RESULTS = {**_STRONG, "uint64": "uint32", "complex128": "complex64"}  # what Keras never promotes to
 
 
 @cache
@@ -61,7 +62,7 @@ def promote(*dtypes: str) -> str:
     least = [d for d in common if common <= _bounds(d)]
     if not least:
         raise ShapeError(f"no dtype holds both {' and '.join(dtypes)}", help="cast one of them: cast(x, 'float32')")
-    return _STRONG.get(least[0], least[0])
+    return _RESULTS.get(least[0], least[0])
 
 
 def floating(*dtypes: str) -> str:

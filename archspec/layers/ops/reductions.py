@@ -67,10 +67,12 @@ def _fold_one(name: str, doc: str) -> Reduction:
     return rule
 
 
-def _run(name: str, doc: str) -> Reduction:
+def _run(name: str, doc: str, needs_real: bool = False) -> Reduction:
     @called(name, doc)
     def rule(x: Tensor, axis: int | None = None, dtype: str | None = None) -> Array:
         tensor = array(x)
+        if needs_real:
+            _real(name, tensor)
         result = need_dtype(dtype, "int32" if tensor.dtype == "bool" else tensor.dtype)
         if axis is None:
             return Array((product(tensor.shape),), result)
@@ -87,7 +89,6 @@ std = _fold("std", "The standard deviation over axes.", floating)
 median = _fold("median", "The median over axes.", floating)
 amax = _fold("amax", "The greatest element over axes.", str)
 amin = _fold("amin", "The least element over axes.", str)
-ptp = _fold("ptp", "The greatest less the least element over axes.", str)
 all = _fold("all", "Whether all elements over axes are true.", lambda dtype: "bool", needs_real=False)
 any = _fold("any", "Whether any element over axes is true.", lambda dtype: "bool", needs_real=False)
 nansum = _fold("nansum", "The sum over axes, NaNs left out.", _wide, needs_real=False)
@@ -106,8 +107,8 @@ nanargmin = _fold_one("nanargmin", "The place of the least element along an axis
 
 cumsum = _run("cumsum", "The sum of all elements up to each, along an axis.")
 cumprod = _run("cumprod", "The product of all elements up to each, along an axis.")
-nancumsum = _run("nancumsum", "The sum of all elements up to each, NaNs left out.")
-nancumprod = _run("nancumprod", "The product of all elements up to each, NaNs left out.")
+nancumsum = _run("nancumsum", "The sum of all elements up to each, NaNs left out.", needs_real=True)
+nancumprod = _run("nancumprod", "The product of all elements up to each, NaNs left out.", needs_real=True)
 
 
 def max(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | None = None) -> Array:
@@ -118,6 +119,13 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | N
 def min(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | None = None) -> Array:
     """The least element over axes."""
     return amin(x, axis, keepdims)
+
+
+def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Array:
+    """The greatest less the least element over axes."""
+    if array(x).dtype == "bool":
+        raise ShapeError("ptp does not take bool", help="cast it: cast(x, 'int32')")
+    return amax(x, axis, keepdims)
 
 
 def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: str | None = None) -> Array:
@@ -141,8 +149,8 @@ def norm(x: Tensor, ord: int | float | str | None = None, axis: Axes = None, kee
     """The norm of vectors along one axis, or of matrices along two."""
     tensor = array(x)
     axes = axes_of(axis, len(tensor.shape))
-    if ord is not None and len(axes) not in (1, 2):
-        raise ShapeError(f"norm of order {ord!r} needs one axis or two, got {len(axes)}", help="give axis=-1")
+    if len(axes) not in (1, 2):
+        raise ShapeError(f"norm needs one axis or two, got {len(axes)}", help="give axis=-1")
     return Array(_reduced(tensor, axis, keepdims), floating(tensor.dtype) if ord is None else _real_float(tensor.dtype))
 
 

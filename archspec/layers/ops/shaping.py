@@ -38,7 +38,9 @@ def _reshape_batch(old: tuple[Dim, ...], new: tuple[Dim, ...]) -> tuple[Dim, ...
     place = old.index(BATCH)
     if BATCH not in new:
         if -1 not in new:
-            raise ShapeError(f"reshape to {show_shape(new)} would fix or mix the batch of {show_shape(old)}", _BATCH_HELP)
+            raise ShapeError(
+                f"reshape to {show_shape(new)} would fix or mix the batch of {show_shape(old)}", _BATCH_HELP
+            )
         new = tuple(BATCH if d == -1 else d for d in new)
     at = new.index(BATCH)
     rest_old, rest_new = (*old[:place], *old[place + 1 :]), (*new[:at], *new[at + 1 :])
@@ -61,7 +63,9 @@ def _fill(old: tuple[Dim, ...], new: tuple[Dim, ...], per: str = "") -> tuple[Di
         return tuple(have // want if d == -1 else d for d in new)
     if -1 in new or have != want:
         help = _BATCH_HELP if per else None
-        raise ShapeError(f"cannot reshape {show_shape(old)} to {show_shape(new)}: {have} and {want} elements{per}", help)
+        raise ShapeError(
+            f"cannot reshape {show_shape(old)} to {show_shape(new)}: {have} and {want} elements{per}", help
+        )
     return new
 
 
@@ -222,7 +226,9 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Array:
     x = as_array(tensor)
     sides = [re.findall(r"\w+|\(.*?\)", side) for side in pattern.split("->")]
     if len(sides) != 2 or len(sides[0]) != len(x.shape):
-        raise ShapeError(f"rearrange needs 'before -> after' with an axis for each of {show_shape(x.shape)}: {pattern!r}")
+        raise ShapeError(
+            f"rearrange needs 'before -> after' with an axis for each of {show_shape(x.shape)}: {pattern!r}"
+        )
     sizes: dict[str, Dim] = {}
     for group, length in zip(sides[0], x.shape, strict=True):
         sizes |= _split_axis(group, length, axes_lengths, pattern)
@@ -259,4 +265,3 @@ def shape(x: Tensor) -> tuple[Dim, ...]:
 def ndim(x: Tensor) -> int:
     """The number of axes, the batch among them."""
     return len(as_array(x).shape)
-

@@ -67,7 +67,9 @@ def stft(
     _check_stft("stft", sequence_length, sequence_stride, fft_length)
     length = signal.shape[-1]
     padded = length + (fft_length // 2 * 2 if center else 0) if isinstance(length, int) else None
-    part = Array((*signal.shape[:-1], _frames("stft", padded, fft_length, sequence_stride), fft_length // 2 + 1), signal.dtype)
+    part = Array(
+        (*signal.shape[:-1], _frames("stft", padded, fft_length, sequence_stride), fft_length // 2 + 1), signal.dtype
+    )
     return part, part
 
 

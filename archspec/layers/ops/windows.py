@@ -60,7 +60,13 @@ def _slide(name: str, length: Dim, window: int, stride: int, padding: str, dilat
 
 
 def _slid(
-    name: str, x: Array, window: Sequence[int], strides: Sizes, padding: str, data_format: str | None, dilation: Sizes = 1
+    name: str,
+    x: Array,
+    window: Sequence[int],
+    strides: Sizes,
+    padding: str,
+    data_format: str | None,
+    dilation: Sizes = 1,
 ) -> list[int | None]:
     space = _space(name, x, data_format, len(window))
     steps, gaps = _sizes("strides", strides, len(space)), _sizes("dilation_rate", dilation, len(space))
@@ -158,7 +164,9 @@ def conv_transpose(
     if not equal_length(_channels(x, data_format), into):
         raise ShapeError(f"conv_transpose: the kernel takes {into} channels, the input has {_channels(x, data_format)}")
     steps, gaps = _sizes("strides", strides, len(space)), _sizes("dilation_rate", dilation_rate, len(space))
-    more = (output_padding,) * len(space) if output_padding is None or isinstance(output_padding, int) else output_padding
+    more = (
+        (output_padding,) * len(space) if output_padding is None or isinstance(output_padding, int) else output_padding
+    )
     if len(more) != len(space):
         raise ShapeError(f"output_padding must be a number, or one for each spatial axis, got {output_padding}")
     wider = [
