@@ -67,7 +67,8 @@ def _spans(node: Node) -> Iterator[tuple[Span, str]]:
 def _shapes(found: list[tuple[TensorType, ...]]) -> str:
     """`7×7×512`; of a step that was applied several times what it gave first and last, and how often."""
     texts = [text for text, _ in groupby(", ".join(map(_shape, outputs)) for outputs in found)]
-    text = texts[0] if len(texts) == 1 else f"{texts[0]} → {texts[-1]}" if len(texts) == 2 else f"{texts[0]} … {texts[-1]}"
+    sign = " → " if len(texts) == 2 else " … "
+    text = texts[0] if len(texts) == 1 else texts[0] + sign + texts[-1]
     return text if len(found) == 1 else f"{text} (×{len(found)})"
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.diagnostics import Diagnostic, SpecError
+from archspec.diagnostics import Diagnostic, SpecError, in_order
 from archspec.graph.ir import Graph
 from archspec.language import Document, Limits, elaborate, resolve
+from archspec.language.source import Format
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +46,7 @@ class Architecture:
             check_settings(self.document, self.graph)
         except SpecError as error:
             found += error.diagnostics
-        return found
+        return in_order(found)
 
     def summary(self, depth: int | None = None) -> Summary:
         """Shapes, parameters, MACs and bytes by layer, or by block where `depth` cuts the scopes."""
@@ -103,7 +104,7 @@ def load(
 
 def loads(
     text: str,
-    format: resolve.Format = "yaml",
+    format: Format = "yaml",
     params: Mapping[str, Any] | None = None,
     set: Mapping[str, Any] | None = None,
     *,

@@ -48,6 +48,11 @@ class SpecError(Exception):
         return render(self.diagnostics, self.texts)
 
 
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Sorted by place."""
+    return sorted(diagnostics, key=lambda d: d.span or Span("", 0, 0, 0, 0))
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """`did you mean 'filters'?` where a known word is near, else None."""
     known = list(known)

@@ -9,7 +9,8 @@ from typing import Any
 
 from archspec.graph.text import value_text
 from archspec.language.document import MERGES
-from archspec.language.schema import Definitions, plain, type_text
+from archspec.language.schema import Definitions
+from archspec.language.schema_values import plain, type_text
 from archspec.layers import FAMILIES, REFUSED, catalogue
 from archspec.layers.base import Layer, Model, call_fields, first_argument, tensor_parameters
 from archspec.layers.objects import Object, known, snake_case
@@ -79,12 +80,12 @@ def names() -> list[str]:
 def refused(name: str) -> str | None:
     """Why a name of Keras's is refused, if it is."""
     reasons = {**REFUSED, **{word: why for kinds in REFUSED_OBJECTS.values() for word, why in kinds.items()}}
-    return reasons[name] if name in reasons else None
+    return reasons.get(name)
 
 
 def find(name: str) -> list[Entry]:
     """All that a name stands for: a layer, objects of several kinds, a function. Merges stand for their layers."""
-    name = MERGES[name] if name in MERGES else name
+    name = MERGES.get(name, name)
     found = [layer_entry(catalogue()[name])] if name in catalogue() else []
     found += [object_entry(known(kind)[name], kind) for kind in Object.__subclasses__() if name in known(kind)]
     operation = name.removeprefix("ops.")
@@ -128,12 +129,18 @@ def _doc(thing: Any) -> str:
 
 
 def _arguments(cls: type[Model]) -> tuple[Argument, ...]:
-    """The class's arguments in the order of their use: its own first, then those that all have."""
+    """The required arguments, then the class's own, then those that its bases lend."""
     made = Definitions({})
-    shared = [name for base in (Layer, Object) if issubclass(cls, base) for name in base.model_fields]
-    order = [*(n for n in cls.model_fields if n not in shared), *(n for n in cls.model_fields if n in shared)]
-    order.sort(key=lambda n: not cls.model_fields[n].is_required())
-    return tuple(_argument(cls, name, made) for name in order)
+    bases: tuple[type[Model], ...] = (Layer, *Object.__subclasses__())
+    shared = [name for base in bases if issubclass(cls, base) for name in base.model_fields]
+    own = [name for name in cls.__annotations__ if name in cls.model_fields]
+
+    def rank(name: str) -> int:
+        if cls.model_fields[name].is_required():
+            return 0
+        return 3 if name in shared else 1 if name in own and issubclass(cls, Object) else 2
+
+    return tuple(_argument(cls, name, made) for name in sorted(cls.model_fields, key=rank))
 
 
 def _argument(cls: type[Model], name: str, made: Definitions) -> Argument:
@@ -141,7 +148,7 @@ def _argument(cls: type[Model], name: str, made: Definitions) -> Argument:
     required = field.is_required()
     default = None if required else plain(field.get_default(call_default_factory=True))
     of_call = issubclass(cls, Layer) and name in call_fields(cls)
-    return Argument(name, type_text(made.type(field.annotation, field.metadata)), required, default, of_call)
+    return Argument(name, type_text(made.of_type(field.annotation, field.metadata)), required, default, of_call)
 
 
 def _example(cls: type[Layer]) -> str:

@@ -25,7 +25,7 @@ from archspec.build.lower import legal_name  # noqa: E402
 
 PLAIN = ("perceptron", "siamese", "many_to_many", "masked_lstm", "attention")
 OWN = ("vision_transformer_stem",)
-LENGTH = 5  # what an unknown length is in the data
+LENGTH = 6  # what an unknown length is in the data
 SOUND = 4096  # the same for sound, which is cut into windows
 
 
@@ -213,6 +213,25 @@ def test_a_weight_that_only_weights_meet_keeps_its_batch(reader: str) -> None:
     x = builder.apply(reader, *weights)
     model = build(builder.graph(builder.apply("Concatenate", *(builder.apply("Flatten", edge) for edge in (x, image)))))
     assert outputs_of(model, [np.zeros((4, 2, 3))])[0].shape == (4, model.output_shape[1])
+
+
+def test_a_shared_weight_keeps_its_batch_if_one_use_needs_it() -> None:
+    builder = GraphBuilder()
+    image = builder.input("image", (2, 3))
+    weight = builder.apply({"Weight": {"shape": (2, 3)}}, name="weight")
+    again = builder.apply({"Weight": {"shape": (2, 3)}}, name="again", shares="weight")
+    model = build(builder.graph(builder.apply("Concatenate", builder.apply("Add", image, weight), again)))
+    assert model.get_layer("weight").per_example and model.count_params() == 6
+    assert outputs_of(model, [np.zeros((4, 2, 3))])[0].shape == (4, 2, 6)
+
+
+def test_inputs_can_be_outputs_or_unused() -> None:
+    builder = GraphBuilder()
+    used, unused = builder.input("used", (2,)), builder.input("unused", (3,))
+    model = build(builder.graph(used))
+    x = np.ones((4, 2), "float32")
+    np.testing.assert_array_equal(outputs_of(model, [x, np.ones((4, 3))])[0], x)
+    assert [x.name for x in model.inputs] == ["used", "unused"] == [used.node, unused.node]
 
 
 def test_a_weight_can_be_an_output() -> None:

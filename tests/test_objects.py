@@ -29,9 +29,7 @@ from archspec.layers.objects import (
     snake_case,
 )
 from archspec.layers.objects.base import REFUSED, first_argument
-from archspec.layers.objects.losses import LossField
-from archspec.layers.objects.metrics import MetricField
-from archspec.layers.objects.optimizers import OptimizerField
+from archspec.layers.objects.fields import LossField, MetricField, OptimizerField
 
 KINDS = (Initializer, Regularizer, Constraint, Loss, Metric, Schedule, Optimizer, Callback)
 ABSTRACT = {kind.__name__ for kind in KINDS} | {"LearningRateSchedule"}

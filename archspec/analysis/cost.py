@@ -31,16 +31,6 @@ class Cost:
     def parameters_total(self) -> int:
         return self.trainable + self.non_trainable
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.trainable + other.trainable,
-            self.non_trainable + other.non_trainable,
-            self.macs + other.macs,
-            self.output_bytes + other.output_bytes,
-            self.weight_bytes + other.weight_bytes,
-            self.trainable_bytes + other.trainable_bytes,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Row:

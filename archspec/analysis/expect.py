@@ -47,7 +47,7 @@ def claims(document: Document, graph: Graph) -> tuple[list[Claim], list[Diagnost
     section, path = _about(document)
     if document.changed or not section:
         return [], []
-    measured = measure(document, graph)
+    measured = measure(document, graph, with_memory="memory" in section)
     made: list[Claim] = []
     wrong: list[Diagnostic] = []
     for name, claimed in section.items():
@@ -88,19 +88,21 @@ def _about(document: Document) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     return {name: value for name, value in expect.items() if name not in document.variants}, ("expect",)
 
 
-def measure(document: Document, graph: Graph) -> dict[str, Any]:
+def measure(document: Document, graph: Graph, with_memory: bool = False) -> dict[str, Any]:
     """What can be claimed, as it is. `memory` is that of training at the spec's batch size, in bytes."""
     cost = graph_cost(graph)
     shapes = {name: list(graph.type(edge).shape) for name, edge in graph.outputs.items()}
-    batch = (document.data or {}).get("batch_size", _BATCH)
-    return {
+    figures = {
         "params": cost.parameters_total,
         "trainable": cost.trainable,
         "non_trainable": cost.non_trainable,
         "macs": cost.macs,
         "output": next(iter(shapes.values())) if len(shapes) == 1 else shapes,
-        "memory": training_bytes(graph, batch if isinstance(batch, int) else _BATCH, _SLOTS),
     }
+    if with_memory:
+        batch = (document.data or {}).get("batch_size", _BATCH)
+        figures["memory"] = training_bytes(graph, batch if isinstance(batch, int) else _BATCH, _SLOTS)
+    return figures
 
 
 def _holds(claimed: Any, measured: Any) -> bool | None:

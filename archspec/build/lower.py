@@ -28,6 +28,7 @@ def build(graph: Graph) -> keras.Model:
 
     Weights that nodes share are those of one layer, called several times.
     """
+    uses = _uses(graph)
     layers: dict[str, keras.Layer] = {}
     tensors: Tensors = {}
     for node in graph.nodes.values():
@@ -35,12 +36,10 @@ def build(graph: Graph) -> keras.Model:
             (tensor,) = node.outputs
             tensors[node.name] = [keras.Input(tensor.shape, dtype=tensor.dtype, name=node.name)]
             continue
-        owner = node
-        while owner.shares:
-            owner = graph.nodes[owner.shares]
-        if owner.name not in layers:
-            layers[owner.name] = _layer(graph, owner)
-        tensors[node.name] = _call(layers[owner.name], node, tensors, tensors[graph.inputs[0]][0])
+        if node.name in uses:
+            layer = _layer(graph, uses[node.name])
+            layers |= dict.fromkeys((use.name for use in uses[node.name]), layer)
+        tensors[node.name] = _call(layers[node.name], node, tensors, tensors[graph.inputs[0]][0])
     inputs = [tensors[name][0] for name in graph.inputs]
     outputs = {name: tensors[edge.node][edge.index] for name, edge in graph.outputs.items()}
     model = keras.Model(
@@ -52,16 +51,27 @@ def build(graph: Graph) -> keras.Model:
     return model
 
 
+def _uses(graph: Graph) -> Mapping[str, list[Node]]:
+    """The nodes that use the weights of each node that makes its own, itself first."""
+    uses: dict[str, list[Node]] = {}
+    owners: dict[str, str] = {}
+    for node in graph.nodes.values():
+        owners[node.name] = owners[node.shares] if node.shares else node.name
+        uses.setdefault(owners[node.name], []).append(node)
+    return uses
+
+
 def legal_name(name: str) -> str:
     """The name with what Keras or TensorFlow forbid in a scope's name made underscores."""
     name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
     return name if re.match(r"[A-Za-z0-9.]", name) else f"model{name}"
 
 
-def _layer(graph: Graph, node: Node) -> keras.Layer:
-    layer = keras_layer(node.layer, name=node.name, trainable=node.trainable)
-    if isinstance(node.layer, Weight):
-        layer.per_example = not _broadcasts(graph, node)
+def _layer(graph: Graph, uses: list[Node]) -> keras.Layer:
+    owner = uses[0]
+    layer = keras_layer(owner.layer, name=owner.name, trainable=owner.trainable)
+    if isinstance(owner.layer, Weight):
+        layer.per_example = not all(_broadcasts(graph, use) for use in uses)
     return layer
 
 
@@ -82,8 +92,8 @@ def _call(layer: keras.Layer, node: Node, tensors: Tensors, first: keras.KerasTe
     if not node.inputs:
         args = [first]
     with drawn_with_numpy(layer), _known_outputs(layer, node.outputs, args, kwargs):
-        outputs = layer(*args, **kwargs, **call_arguments(node.layer))
-    return keras.tree.flatten(outputs)
+        made: list[keras.KerasTensor] = keras.tree.flatten(layer(*args, **kwargs, **call_arguments(node.layer)))
+    return made
 
 
 def _arguments(layer: keras.Layer, node: Node, values: list[Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -106,7 +116,9 @@ def _state_nesting(layer: keras.Layer) -> list[Any] | None:
         forward, backward = _state_nesting(layer.forward_layer), _state_nesting(layer.backward_layer)
         return [*forward, *backward] if forward and backward else None
     cells = getattr(layer, "cell", layer)
-    return cells.state_size if isinstance(cells, keras.layers.StackedRNNCells) else None
+    if not isinstance(cells, keras.layers.StackedRNNCells):
+        return None
+    return [list(size) if isinstance(size, list | tuple) else size for size in cells.state_size]
 
 
 @contextmanager
@@ -133,6 +145,8 @@ def _known_outputs(
 def _assert_weights(graph: Graph, layers: Mapping[str, keras.Layer]) -> None:
     """The graph's rules and Keras must agree on every layer's weights: anything else is our bug."""
     for name, layer in layers.items():
+        if graph.nodes[name].shares:
+            continue
         said = sum(weight.size for weight in graph.weights(graph.nodes[name]))
         made = sum(math.prod(weight.shape) for weight in layer.weights)
         assert said == made, f"{name} ({type(layer).__name__}) has {made} parameters, the graph says {said}"

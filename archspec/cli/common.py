@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -91,16 +90,14 @@ def print_json(data: Any) -> None:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A draft beside the file, which takes its place once it is complete: no one meets half a file."""
+def written(path: Path) -> Iterator[Path]:
+    """A draft that becomes the file once it is complete; what goes wrong on the way is told plainly."""
+    from archspec.files import whole
+
     if not path.parent.is_dir():
         raise failure(f"cannot write {path}: there is no folder {path.parent}")
-    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        yield draft
-        os.replace(draft, path)
+        with whole(path) as draft:
+            yield draft
     except OSError as error:
         raise failure(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()

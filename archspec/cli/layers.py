@@ -106,5 +106,3 @@ def _page(entry: Entry) -> str:
 def _short(text: str, most: int = 56) -> str:
     """A long choice cut; `--json` has it whole."""
     return text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + " …"
-
-

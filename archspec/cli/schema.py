@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from archspec.cli.common import written_whole
+from archspec.cli.common import written
 
 
 @click.command("schema")
@@ -31,6 +31,6 @@ def command(output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    with written_whole(output) as draft:
+    with written(output) as draft:
         draft.write_text(text, encoding="utf-8")
     click.echo(f"{output} written", err=True)

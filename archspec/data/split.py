@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ def divide(source: Loaded, split: Split, label: str | None) -> Divided:
     total = count(pool)
     for name, value in wanted.items():  # the test examples first, so that they stay when the validation share changes
         if isinstance(value, int | float):
-            size = value if isinstance(value, int) else round(value * total)
+            # at least the share that is asked for; the small number forgives 0.1 * 30 > 3
+            size = value if isinstance(value, int) else math.ceil(value * total - 1e-9)
             pool, chosen[name] = _carve(source, pool, size, name, split.seed, label)
     _check(chosen | {"train": pool})
     training = pool if source.ordered else _permuted(pool, split.seed)

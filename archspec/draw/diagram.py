@@ -121,7 +121,8 @@ def _finished(scope: _Scope, numbers: Iterator[int]) -> tuple[Box | Group, ...]:
 
 def _block(title: str, use: Use | None) -> str:
     """The block's name, where the title does not say it."""
-    return use.name if use and use.kind == "block" and title.rstrip("0123456789").rstrip("_") != use.name else ""
+    known = (title, title.rstrip("0123456789").rstrip("_"))
+    return use.name if use and use.kind == "block" and use.name not in known else ""
 
 
 def _settings(use: Use | None) -> str:

@@ -83,12 +83,10 @@ def _group_attributes(group: Group, direction: Direction) -> dict[str, str]:
 
 
 def _title(group: Group, direction: Direction) -> str:
-    """The group's name; in a column beside as much empty room, so that the line down the middle does not cross it."""
-    name = f"<b>{_text(group.title)}</b>{group.block and ' '}{group.block and _small(group.block)}"
-    if direction == "LR":
-        return f"<{name}>"
-    room = 4 + len(group.title) * BOLD_WIDTH + len(group.block) * SMALL_WIDTH
-    cells = f'<td align="left">{name}</td><td width="{room}"></td>'
+    """The group's name, below it its block's; in a column beside as much room, clear of the line down the middle."""
+    name = f"<b>{_text(group.title)}</b>" + (f'<br align="left"/>{_small(group.block)}' if group.block else "")
+    room = max(len(group.title) * BOLD_WIDTH, len(group.block) * SMALL_WIDTH) if direction == "TB" else 0
+    cells = f'<td align="left" balign="left">{name}</td><td width="{room}"></td>'
     return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>{cells}</tr></table>>'
 
 

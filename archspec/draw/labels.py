@@ -47,7 +47,7 @@ def _window(layer: Layer, value: object) -> str:
     """A window's lengths: `3×3` for a single 3 in two dimensions."""
     if isinstance(value, tuple):
         return "×".join(map(_value, value))
-    rank = re.search(r"([123])D$", type(layer).__name__)
+    rank = re.search(r"([123])D", type(layer).__name__)
     return "×".join([_value(value)] * (int(rank[1]) if rank else 1))
 
 

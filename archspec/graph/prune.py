@@ -10,7 +10,7 @@ from archspec.graph.ir import Graph
 def pruned(graph: Graph) -> Graph:
     """The graph without the nodes that no output needs; inputs stay. The same object where all are needed."""
     needed = {edge.node for edge in graph.outputs.values()} | set(graph.inputs)
-    for name in reversed(graph.nodes):
+    for name in reversed(list(graph.nodes)):
         if name in needed:
             node = graph.nodes[name]
             needed.update(edge.node for edge in node.inputs)

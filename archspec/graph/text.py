@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from archspec.graph.ir import Graph, Node
-from archspec.layers.base import Layer, Model, tensor_parameters
+from archspec.layers.base import Layer, Model, first_argument, tensor_parameters
+from archspec.layers.objects.base import Object
+from archspec.layers.objects.base import first_argument as object_argument
 from archspec.tensor import TensorType
 
 # Columns are aligned up to these widths, so that one long name or call does not push all others off the screen.
@@ -58,12 +60,12 @@ def layer_text(layer: Model) -> str:
 
 
 def arguments_text(layer: Model) -> str:
-    """The arguments that differ from Keras's defaults, in the order of the fields; values as a spec writes them."""
+    """The arguments that differ from Keras's defaults; values as a spec writes them."""
     return ", ".join(f"{name}={value_text(value)}" for name, value in changed_arguments(layer))
 
 
 def changed_arguments(layer: Model) -> Iterator[tuple[str, object]]:
-    """The arguments that differ from the defaults, the layer's own first, then those that every layer has."""
+    """The arguments that differ from the defaults: Keras's first, the others, last those that every layer has."""
     for name, default in _defaults(type(layer)):
         value = getattr(layer, name)
         if not _same(value, default):
@@ -74,8 +76,13 @@ def changed_arguments(layer: Model) -> Iterator[tuple[str, object]]:
 def _defaults(cls: type[Model]) -> tuple[tuple[str, object], ...]:
     """Arguments and defaults; a required one has pydantic's mark, which no value equals."""
     fields = cls.model_fields
-    names = sorted(fields, key=lambda name: name in Layer.model_fields)
+    names = sorted(fields, key=lambda name: (name != _first(cls), name in Layer.model_fields))
     return tuple((name, fields[name].get_default(call_default_factory=True)) for name in names)
+
+
+def _first(cls: type[Model]) -> str | None:
+    """The argument that a bare value stands for."""
+    return object_argument(cls) if issubclass(cls, Object) else first_argument(cls)
 
 
 def _same(value: object, default: object) -> bool:
@@ -107,7 +114,6 @@ def _object_text(value: Model) -> str:
     arguments = list(changed_arguments(value))
     if not arguments:
         return name
-    first = next(field for field in type(value).model_fields if field not in Layer.model_fields)
-    if len(arguments) == 1 and arguments[0][0] == first and not isinstance(arguments[0][1], Mapping):
+    if len(arguments) == 1 and arguments[0][0] == _first(type(value)) and not isinstance(arguments[0][1], Mapping):
         return f"{{{name}: {value_text(arguments[0][1])}}}"
     return f"{{{name}: {{{', '.join(f'{key}: {value_text(v)}' for key, v in arguments)}}}}}"

@@ -38,7 +38,7 @@ class Action:
         shown = tuple((k, v) for k, v in shown if isinstance(v, int | float | str | tuple))
         numbers = (turn.iteration, turn.iterations) if turn else (0, 0)
         span = self.step.mark.keys.get(self.step.verb, self.step.mark.span)
-        return Use(kind, self.name or name, span, *numbers, shown)
+        return Use(kind, name, span, *numbers, shown)
 
     @property
     def where(self) -> Where:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics import Diagnostic, did_you_mean
@@ -52,7 +51,6 @@ def run_block(e: Elaborator, action: Action, used: Block, frame: Frame, x: Value
     scope = e.unique(where.prefix + action.label(name))
     own = {k: frame.variables[k] for k in used.declared.params}
     use = action.use("block", used.name, own)
-    use = replace(use, name=used.name) if action.name is None else use
     start = len(e.order)
     inside = Site(x, frame, where.inside(scope, use))
     result = e.run(used.steps, inside)
@@ -186,7 +184,7 @@ def group(e: Elaborator, action: Action) -> Value:
     where = site.where
     if action.name or action.turn:
         scope = e.unique(where.prefix + action.label("layers"))
-        where = where.inside(scope, action.use("group", "layers", {}))
+        where = where.inside(scope, action.use("group", action.name or "layers", {}))
     else:
         where = where.deeper()
     return e.run(steps, Site(site.x, frame, where))

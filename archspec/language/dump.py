@@ -64,7 +64,9 @@ def _is_flat(values: Any) -> bool:
     return not any(isinstance(v, Mapping | list | tuple) for v in values)
 
 
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?e[-+]?[0-9]+"), list("-+0123456789"))
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?e[-+]?[0-9]+"), list("-+0123456789")
+)
 _Dumper.add_representer(str, _text)
 _Dumper.add_representer(float, _float)
 _Dumper.add_representer(list, _list)

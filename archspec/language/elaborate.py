@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean, in_order
 from archspec.graph.ir import Edge, Graph, Node, Origin, as_tuple
 from archspec.graph.prune import pruned
 from archspec.language import unused, verbs
@@ -20,8 +20,8 @@ from archspec.language.scope import POISON, UNSET, Body, Failed, Frame, Maker, S
 from archspec.language.size import check_size
 from archspec.language.source import Mark, narrowed
 from archspec.language.steps import parse_steps
-from archspec.layers import catalogue
 from archspec.layers.base import Layer, group_inputs
+from archspec.layers.core import InputLayer
 from archspec.tensor import ShapeError, TensorType
 
 
@@ -67,6 +67,8 @@ class Elaborator:
             frame.names.update(inputs)
             frame.inputs = inputs
             x = next(iter(inputs.values())) if len(inputs) == 1 else UNSET
+            if document.mistakes and not inputs:
+                x = POISON  # what was reported may have been the inputs
             x = self.run(document.steps, Site(x, frame))
             outputs = self.results(x, frame)
         except Failed:
@@ -97,8 +99,7 @@ class Elaborator:
 
     def raise_found(self) -> None:
         if self.found:
-            found = sorted(self.found.values(), key=lambda d: d.span or Span("", 0, 0, 0, 0))
-            raise SpecError(found, self.document.texts)
+            raise SpecError(in_order(self.found.values()), self.document.texts)
 
     def results(self, x: Value, frame: Frame) -> dict[str, Edge]:
         declared = self.document.spec.outputs
@@ -143,14 +144,16 @@ class Elaborator:
         return raw
 
     def expression(self, text: str, mark: Mark, site: Site) -> Any:
-        code = "E303"
+        parsed = False
         try:
             parse(text)
-            code = "E304"
+            parsed = True
             return evaluate(text, lambda name: site.frame.lookup(name, site.x), self.document.limits)
         except ExpressionError as error:
             span = narrowed(mark, error.start + 1, None if error.end is None else error.end + 1)
-            return self.fail(Diagnostic(code, error.message, span, help=error.help), site.where)
+            return self.fail(
+                Diagnostic(error.code if parsed else "E303", error.message, span, help=error.help), site.where
+            )
 
     def whole_number(self, raw: Any, mark: Mark, site: Site, what: str) -> int:
         number = self.value(raw, mark, site)
@@ -174,7 +177,9 @@ class Elaborator:
             help = did_you_mean(rest, known) or f"known here are {', '.join(known[:12])}"
             message = f"there is no tensor {path!r} here"
             if value is UNSET:
-                message, help = "x is not set yet", f"say what the step takes: from: {' or '.join(known[1:4])}"
+                message = "x is not set yet"
+                named = " or ".join(known[1:4])
+                help = f"say what the step takes: from: {named}" if named else "inputs: {image: [28, 28, 3]}"
             self.fail(Diagnostic("E302", message, mark.span, help=help), site.where)
         if value is POISON:
             raise Failed
@@ -254,7 +259,7 @@ class Elaborator:
             return POISON
 
     def add_input(self, name: str, tensor: TensorType, origin: Origin) -> Value:
-        layer = catalogue()["InputLayer"].model_validate({"shape": tensor.shape, "dtype": tensor.dtype})
+        layer = InputLayer.model_validate({"shape": tensor.shape, "dtype": tensor.dtype})
         self.taken[name] = 1
         return Value(self.add(Node(name, layer, (), (), (tensor,), origin=origin)), (tensor,))
 

@@ -23,9 +23,17 @@ _TEXT = 10_000  # characters of one expression
 class ExpressionError(ValueError):
     """An expression is wrong. `start` and `end` are offsets in its text, the `=` not counted."""
 
+    code = "E304"
+
     def __init__(self, message: str, help: str | None = None, start: int = 0, end: int | None = None) -> None:
         super().__init__(message)
         self.message, self.help, self.start, self.end = message, help, start, end
+
+
+class ExpressionLimit(ExpressionError):
+    """An expression's value is larger than a limit allows."""
+
+    code = "E106"
 
 
 class Shaped(Protocol):
@@ -158,6 +166,9 @@ class _Evaluator:
     def error(self, node: ast.expr, message: str, help: str | None = None) -> ExpressionError:
         return ExpressionError(message, help, node.col_offset, node.end_col_offset)
 
+    def over(self, node: ast.expr, limit: str, value: int, found: str) -> ExpressionLimit:
+        return ExpressionLimit(over(limit, value, found), raise_help(limit), node.col_offset, node.end_col_offset)
+
     def constant(self, node: ast.Constant) -> Any:
         if isinstance(node.value, bytes | complex) or node.value is ...:
             raise self.error(node, f"{ast.unparse(node)} cannot stand in an expression")
@@ -201,7 +212,7 @@ class _Evaluator:
         for times, what in ((a, b), (b, a)):
             if isinstance(what, str | tuple) and isinstance(times, int) and len(what) * times > self.limits.values:
                 found = f"a list of {len(what) * times:,} elements"
-                raise self.error(node, over("values", self.limits.values, found), raise_help("values"))
+                raise self.over(node, "values", self.limits.values, found)
 
     def apply(self, node: ast.expr, function: Callable[..., Any], values: tuple[Any, ...], shown: str) -> Any:
         try:
@@ -209,7 +220,7 @@ class _Evaluator:
         except ZeroDivisionError:
             raise self.error(node, f"{shown} divides by zero") from None
         except OverflowError:
-            raise self.error(node, over("number", self.limits.number, shown), raise_help("number")) from None
+            raise self.over(node, "number", self.limits.number, shown) from None
         except (TypeError, ValueError, IndexError) as error:
             raise self.error(
                 node, f"{shown} has no value: {error}" if str(error) else f"{shown} has no value"
@@ -217,12 +228,12 @@ class _Evaluator:
 
     def bounded(self, node: ast.expr, value: Any) -> Any:
         if isinstance(value, int) and abs(value) > self.limits.number:
-            raise self.error(node, over("number", self.limits.number, ast.unparse(node)[:60]), raise_help("number"))
+            raise self.over(node, "number", self.limits.number, ast.unparse(node)[:60])
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(node, f"{ast.unparse(node)[:60]} is not a finite number")
         if isinstance(value, str | tuple) and len(value) > self.limits.values:
             found = f"a list of {len(value):,} elements"
-            raise self.error(node, over("values", self.limits.values, found), raise_help("values"))
+            raise self.over(node, "values", self.limits.values, found)
         return value
 
     def boolean(self, node: ast.BoolOp) -> Any:
@@ -294,7 +305,7 @@ class _Evaluator:
             length = self.limits.values + 1
         if length > self.limits.values:
             found = f"{ast.unparse(node)}, a list of more elements,"
-            raise self.error(node, over("values", self.limits.values, found), raise_help("values"))
+            raise self.over(node, "values", self.limits.values, found)
         return tuple(result)
 
 

@@ -6,9 +6,11 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from archspec.diagnostics import did_you_mean
 from archspec.language.expressions import FUNCTIONS, ExpressionError, evaluate, parse
 from archspec.language.limits import Limits
 from archspec.language.scope import Body, Value
+from archspec.layers.ops import functions
 
 Lookup = Callable[[str], Any]
 
@@ -44,12 +46,19 @@ class _Translator(ast.NodeTransformer):
         return super().generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.check_function(node)
         if self.is_constant(node):
             return self.constant(node)
         node.args = [self.visit(argument) for argument in node.args]
         for keyword in node.keywords:
             keyword.value = self.visit(keyword.value)
         return node
+
+    def check_function(self, node: ast.Call) -> None:
+        name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
+        if name not in FUNCTIONS and (name not in functions() or name.endswith("_macs")):
+            help = did_you_mean(name, functions()) or "archspec layers --ops lists the functions"
+            raise ExpressionError(f"there is no function {name}", help, node.func.col_offset, node.func.end_col_offset)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         found = self.attempt(node)

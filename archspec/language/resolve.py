@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean, in_order
 from archspec.language.document import MODIFIERS, VERBS, Block, Document, Param, SpecFile, Step, type_of
 from archspec.language.expressions import show
 from archspec.language.limits import Limits
 from archspec.language.source import Format, Mark, Source, compose, parse, read
 from archspec.language.steps import parse_steps
 from archspec.language.validation import diagnose
-from archspec.layers import REFUSED, catalogue
+from archspec.layers import REFUSED, find_layer
 
 _COMMAND_LINE = "<command line>"
 
@@ -347,7 +347,7 @@ def _validated(data: dict[str, Any], mark: Mark, found: list[Diagnostic]) -> Spe
         wrong = [_reworded(d) for d in diagnose(error, "a spec", SpecFile, data, mark)]
         extra = [detail["loc"] for detail in error.errors() if detail["type"] == "extra_forbidden"]
         if len(extra) < error.error_count():
-            raise SpecError(sorted(wrong, key=lambda d: d.span or Span("", 0, 0, 0, 0))) from None
+            raise SpecError(in_order(wrong)) from None
         found += wrong
         for *path, key in extra:
             holder: Any = data
@@ -367,7 +367,7 @@ def _parsed(spec: SpecFile, mark: Mark, found: list[Diagnostic]) -> tuple[dict[s
     """Blocks and steps; what is wrong in them goes to `found`."""
     for name in (*spec.blocks, *spec.use):
         section = "blocks" if name in spec.blocks else "use"
-        taken = name in (*VERBS, *MODIFIERS, *catalogue(), *REFUSED, "x")
+        taken = find_layer(name) or name in (*VERBS, *MODIFIERS, *REFUSED, "x")
         if taken or not name.isidentifier():
             help = "the language has it already" if taken else "names are letters, digits and _"
             found.append(

@@ -7,17 +7,24 @@ that any value may be an expression instead. Whatever is larger than a line goes
 from __future__ import annotations
 
 import inspect
-import re
 import types
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from archspec.graph.text import changed_arguments
 from archspec.language.document import MERGES, MODIFIERS, VERBS, SpecFile
+from archspec.language.schema_values import (
+    EXPRESSION,
+    Schema,
+    any_of,
+    bounded,
+    plain,
+    slug_of,
+    type_text,
+    with_expression,
+)
 from archspec.layers import catalogue
 from archspec.layers.base import Layer, Model, first_argument
 from archspec.layers.objects import Object, known
@@ -25,10 +32,6 @@ from archspec.layers.objects.base import first_argument as object_first
 from archspec.layers.ops import functions
 from archspec.layers.ops.arguments import names
 
-Schema = dict[str, Any]
-
-EXPRESSION: Schema = {"$ref": "#/$defs/expression"}
-NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
 _PLAIN: Mapping[Any, Schema] = {
     bool: {"type": "boolean"},
     int: {"type": "integer"},
@@ -43,7 +46,7 @@ _PLAIN: Mapping[Any, Schema] = {
 class Definitions:
     """What `$defs` holds: each class once, and each type of value that is used again and again."""
 
-    def __init__(self, choices: Mapping[type[Model], Mapping[str, type[Model]]]) -> None:
+    def __init__(self, choices: Mapping[type[BaseModel], Mapping[str, type[Model]]]) -> None:
         self.made: dict[str, Schema] = {}
         self.choices = choices  # further classes of which a spec names one
 
@@ -58,36 +61,36 @@ class Definitions:
 
     def value(self, field: FieldInfo) -> Schema:
         """What may stand as an argument: a value of its type, or an expression."""
-        schema = self.type(field.annotation, field.metadata)
+        schema = self.of_type(field.annotation, field.metadata)
         if "$ref" in schema or not schema:
             return schema
-        return self.reference(_slug(type_text(schema)), lambda: with_expression(schema))
+        return self.reference(slug_of(type_text(schema)), lambda: with_expression(schema))
 
-    def type(self, annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> Schema:
+    def of_type(self, annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> Schema:
         """The schema of a pydantic field's type. Types that no field of ours has are an error of ours."""
         if get_origin(annotation) is Annotated:
             inner, *more = get_args(annotation)
-            return self.type(inner, [*more, *metadata])
-        return _bounded(self._bare(annotation, metadata), metadata)
+            return self.of_type(inner, [*more, *metadata])
+        return bounded(self._bare(annotation, metadata), metadata)
 
     def _bare(self, annotation: Any, metadata: Any) -> Schema:
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin in (Union, types.UnionType):
-            return _any_of([self.type(part) for part in arguments])
+            return any_of([self.of_type(part) for part in arguments])
         if origin is Literal:
             return {"enum": list(arguments)}
         if origin in (list, tuple):
             listed = self.items(origin, arguments)
             one_for_all = any(isinstance(m, BeforeValidator) for m in metadata)  # a name alone stands for a list of it
-            return _any_of([listed["items"], listed]) if one_for_all else listed
+            return any_of([listed["items"], listed]) if one_for_all else listed
         if origin is dict:
-            return {"type": "object", "additionalProperties": with_expression(self.type(arguments[1]))}
+            return {"type": "object", "additionalProperties": with_expression(self.of_type(arguments[1]))}
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             return self.model(annotation)
         return dict(_PLAIN[annotation])
 
     def items(self, origin: Any, arguments: tuple[Any, ...]) -> Schema:
-        listed: Schema = {"type": "array", "items": with_expression(self.type(arguments[0]))}
+        listed: Schema = {"type": "array", "items": with_expression(self.of_type(arguments[0]))}
         if origin is tuple and arguments[-1] is not Ellipsis:
             listed |= {"minItems": len(arguments), "maxItems": len(arguments)}
         return listed
@@ -95,7 +98,7 @@ class Definitions:
     def model(self, cls: type[BaseModel]) -> Schema:
         if issubclass(cls, Layer):
             one = self.reference("layer", self.layer)
-            return _any_of([one, {"type": "array", "items": one}]) if cls is Layer else self.use(cls)
+            return any_of([one, {"type": "array", "items": one}]) if cls is Layer else self.use(cls)
         if issubclass(cls, Object):
             return self.reference(cls.__name__.lower(), lambda: self.choice(cls, known(cls)))
         if cls in self.choices:
@@ -114,7 +117,7 @@ class Definitions:
             schema = {"description": inspect.getdoc(cls), **schema}
         return schema | ({"required": required} if required else {})
 
-    def use(self, cls: type[Model], kind: type[Model] = Layer) -> Schema:
+    def use(self, cls: type[Model], kind: type[BaseModel] = Layer) -> Schema:
         """What stands behind a layer's or object's name: its arguments, its first argument alone, or nothing."""
 
         def make() -> Schema:
@@ -127,14 +130,14 @@ class Definitions:
             if not required:
                 ways.append({"type": "null"})
             about = {"description": arguments.pop("description")} if "description" in arguments else {}
-            return about | _any_of(ways)
+            return about | any_of(ways)
 
         return self.reference(f"{kind.__name__.lower()}.{cls.__name__}", make)
 
     def layer(self) -> Schema:
         return self.one_of({name: self.use(cls) for name, cls in catalogue().items()}, "Layer")
 
-    def choice(self, kind: type[Model], known: Mapping[str, type[Model]]) -> Schema:
+    def choice(self, kind: type[BaseModel], known: Mapping[str, type[Model]]) -> Schema:
         names = {name: self.use(cls, kind) for name, cls in sorted(known.items())}
         return self.one_of(names, kind.__name__)
 
@@ -143,7 +146,7 @@ class Definitions:
         one: Schema = {"type": "object", "properties": dict(names), "additionalProperties": False}
         one |= {"minProperties": 1, "maxProperties": 1}
         about = {"description": f"{description}: its name, or a mapping from its name to its arguments"}
-        return about | _any_of([{"enum": list(names)}, one, EXPRESSION])
+        return about | any_of([{"enum": list(names)}, one, EXPRESSION])
 
     # --- steps -----------------------------------------------------------------------------------
 
@@ -166,7 +169,7 @@ class Definitions:
             "not": {"propertyNames": {"enum": list(MODIFIERS)}},
         }
         bare = {"anyOf": [{"enum": [*catalogue(), *MERGES]}, {"type": "string"}]}
-        return {"description": "A verb (a layer, a block, a merge …) and its modifiers"} | _any_of([mapping, bare])
+        return {"description": "A verb (a layer, a block, a merge …) and its modifiers"} | any_of([mapping, bare])
 
     def merge(self, verb: str) -> Schema:
         cls = catalogue()[MERGES[verb]]
@@ -176,10 +179,10 @@ class Definitions:
                 "description": "The name of a tensor, or steps that run on x",
                 "anyOf": [{"type": "string"}, {"type": "array", "items": self.reference("step", self.step)}],
             })  # fmt: skip
-            arguments = {n: _any_of([self.value(f), path]) for n, f in cls.model_fields.items()}
+            arguments = {n: any_of([self.value(f), path]) for n, f in cls.model_fields.items()}
             named = {"type": "object", "properties": arguments, "additionalProperties": path}
             text = inspect.getdoc(cls) or ""
-            return {"description": text} | _any_of([named, {"type": "array", "items": path}, {"type": "null"}])
+            return {"description": text} | any_of([named, {"type": "array", "items": path}, {"type": "null"}])
 
         return self.reference(f"merge.{verb}", make)
 
@@ -194,7 +197,7 @@ class Definitions:
 
 
 def document_schema(
-    sections: Mapping[str, type[Model]], choices: Mapping[type[Model], Mapping[str, type[Model]]]
+    sections: Mapping[str, type[Model]], choices: Mapping[type[BaseModel], Mapping[str, type[Model]]]
 ) -> Schema:
     """The schema of a whole spec.
 
@@ -205,7 +208,7 @@ def document_schema(
     made.made["param"] = _param()
     properties = _top_level(made) | {name: made.model(cls) for name, cls in sections.items()}
     assert properties.keys() == SpecFile.model_fields.keys()
-    steps = {"description": "Steps, or for each input or field its own"} | _any_of(
+    steps = {"description": "Steps, or for each input or field its own"} | any_of(
         [made.steps(), {"type": "object", "additionalProperties": made.steps()}]
     )
     for name in ("preprocess", "augment"):
@@ -237,8 +240,8 @@ def _functions() -> dict[str, Callable[..., Any]]:
 def _top_level(made: Definitions) -> dict[str, Schema]:
     text: Schema = {"type": "string"}
     params = _mapping({"$ref": "#/$defs/param"}, "Values that the file may use, by name")
-    shape = {"type": "array", "items": _any_of([{"type": "integer", "minimum": 1}, {"type": "null"}, EXPRESSION])}
-    shape = _any_of([shape, EXPRESSION])
+    shape = {"type": "array", "items": any_of([{"type": "integer", "minimum": 1}, {"type": "null"}, EXPRESSION])}
+    shape = any_of([shape, EXPRESSION])
     named_input: Schema = {"type": "object", "properties": {"shape": shape, "dtype": text}, "required": ["shape"]}
     named_input["additionalProperties"] = False
     names = {"type": "array", "items": text}
@@ -261,16 +264,16 @@ def _top_level(made: Definitions) -> dict[str, Schema]:
         "description": {"description": "What the network is, in a line", **text},
         "source": {"description": "The paper", **text},
         "params": params,
-        "variants": _mapping(_any_of([values, {"type": "null"}]), "Named sets of values of params: FILE@VARIANT"),
-        "inputs": _mapping(_any_of([shape, named_input]), "The inputs' shapes without the batch"),
+        "variants": _mapping(any_of([values, {"type": "null"}]), "Named sets of values of params: FILE@VARIANT"),
+        "inputs": _mapping(any_of([shape, named_input]), "The inputs' shapes without the batch"),
         "blocks": _mapping(block, "Reusable lists of steps, each a verb of its own"),
         "use": _mapping(text, "Other specs as blocks: FILE or FILE@VARIANT"),
         "extends": {"description": "The spec that this one changes: FILE or FILE@VARIANT", **text},
         "layers": made.steps(),
         "outputs": {"description": "The names of the tensors that come out"}
-        | _any_of([names, {"type": "object", "additionalProperties": text}]),
+        | any_of([names, {"type": "object", "additionalProperties": text}]),
         "expect": {"description": "Figures that check verifies: params, trainable, macs, output …", **values},
-        "draw": {"description": "How the network is drawn", **_any_of([values, {"type": "null"}])},
+        "draw": {"description": "How the network is drawn", **any_of([values, {"type": "null"}])},
     }
 
 
@@ -289,7 +292,7 @@ def _param() -> Schema:
     about = {"description": Param.SHORT}
     long = {"type": {"enum": list(TYPES)}, "default": {}, "min": {"type": "number"}, "max": {"type": "number"}}
     long |= {"choices": {"type": "array"}, "description": {"type": "string"}}
-    return about | _any_of([{"enum": list(TYPES)}, {"type": "object", "properties": long}, {}])
+    return about | any_of([{"enum": list(TYPES)}, {"type": "object", "properties": long}, {}])
 
 
 def _verbs(made: Definitions) -> dict[str, Schema]:
@@ -298,7 +301,7 @@ def _verbs(made: Definitions) -> dict[str, Schema]:
         "expr": {"description": "A formula over tensors and params: softmax(q @ swapaxes(k, -1, -2)) @ v", **text},
         "weight": {"description": "A trainable tensor of its own", **made.use(catalogue()["Weight"])},
         "reuse": {"description": "An earlier named layer or block again, with the same weights"}
-        | _any_of([text, {"type": "object", "minProperties": 1, "maxProperties": 1}]),
+        | any_of([text, {"type": "object", "minProperties": 1, "maxProperties": 1}]),
         "let": {"description": "Names tensors anew, all at once", **_mapping(text, "")},
         "layers": {"description": "A group of steps, so that modifiers can apply to all of them", **made.steps()},
     }
@@ -309,16 +312,16 @@ def _verbs(made: Definitions) -> dict[str, Schema]:
 def _modifiers() -> dict[str, Schema]:
     text: Schema = {"type": "string"}
     names: Schema = {"type": "array", "items": text}
-    sources = _any_of([text, names])
-    condition = _any_of([{"type": "boolean"}, EXPRESSION])
-    rows = _any_of([{"type": "array"}, EXPRESSION])
+    sources = any_of([text, names])
+    condition = any_of([{"type": "boolean"}, EXPRESSION])
+    rows = any_of([{"type": "array"}, EXPRESSION])
     modifiers: dict[str, Schema] = {
         "name": {"description": "The name of the layer and of its output; a list names several outputs", **sources},
         "from": {"description": "Takes these tensors instead of x"}
-        | _any_of([text, names, {"type": "object", "additionalProperties": sources}]),
+        | any_of([text, names, {"type": "object", "additionalProperties": sources}]),
         "when": {"description": "Skips the step where it is false", **condition},
         "repeat": {"description": "Runs the step that often, each time with its own weights"}
-        | _any_of([{"type": "integer", "minimum": 0}, EXPRESSION]),
+        | any_of([{"type": "integer", "minimum": 0}, EXPRESSION]),
         "share": {"description": "Beside repeat: with the same weights each time", "type": "boolean"},
         "for": {"description": "Runs the step once for each row of the lists: for: {depth: [3, 4, 6, 3]}"}
         | {"type": "object", "minProperties": 1, "additionalProperties": rows},
@@ -328,99 +331,5 @@ def _modifiers() -> dict[str, Schema]:
     return modifiers
 
 
-# --- schemas of values ---------------------------------------------------------------------------
-
-
-def with_expression(schema: Schema) -> Schema:
-    """The same, or an expression in its place."""
-    if not schema or "$ref" in schema or EXPRESSION in schema.get("anyOf", ()):
-        return schema
-    return _any_of([schema, EXPRESSION])
-
-
-def _any_of(ways: list[Schema]) -> Schema:
-    """One of several, flat, each once."""
-    flat: list[Schema] = []
-    for way in ways:
-        flat += [w for w in (way["anyOf"] if way.keys() == {"anyOf"} else [way]) if w not in flat]
-    values = [way for way in flat if way.keys() == {"enum"}]
-    if len(values) > 1:
-        merged = {"enum": list(dict.fromkeys(v for way in values for v in way["enum"]))}
-        flat = [merged, *(way for way in flat if way not in values)]
-    return flat[0] if len(flat) == 1 else {"anyOf": flat}
-
-
-def _bounded(schema: Schema, metadata: Any) -> Schema:
-    bounds: Schema = {}
-    for bound in metadata:
-        if isinstance(bound, Ge):
-            bounds["minimum"] = bound.ge
-        elif isinstance(bound, Gt):
-            bounds["exclusiveMinimum"] = bound.gt
-        elif isinstance(bound, Le):
-            bounds["maximum"] = bound.le
-        elif isinstance(bound, Lt):
-            bounds["exclusiveMaximum"] = bound.lt
-        elif isinstance(bound, MinLen | Len):
-            bounds["minLength" if schema.get("type") == "string" else "minItems"] = bound.min_length
-    return schema | bounds
-
-
 def _default(field: FieldInfo) -> Schema:
     return {} if field.is_required() else {"default": plain(field.get_default(call_default_factory=True))}
-
-
-def plain(value: Any) -> Any:
-    """A value as a spec writes it, as plain data."""
-    if isinstance(value, Model):
-        changed = {name: plain(v) for name, v in changed_arguments(value)}
-        return {type(value).__name__: changed} if changed else type(value).__name__
-    if isinstance(value, Mapping):
-        return {key: plain(v) for key, v in value.items()}
-    return [plain(v) for v in value] if isinstance(value, tuple | list) else value
-
-
-# --- schemas in words ----------------------------------------------------------------------------
-
-_WORDS = {"integer": "int", "number": "float", "boolean": "bool", "string": "text", "object": "mapping"}
-
-
-def type_text(schema: Schema) -> str:
-    """A schema in words: `int > 0`, `valid | same`, `[int > 0, int > 0]`, `initializer`."""
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    if "anyOf" in schema:
-        return " | ".join(type_text(way) for way in schema["anyOf"] if way != EXPRESSION)
-    if "enum" in schema:
-        return " | ".join(
-            "null" if v is None else str(v).lower() if isinstance(v, bool) else str(v) for v in schema["enum"]
-        )
-    kind = schema.get("type", "any")
-    if kind == "array":
-        return _list_text(schema)
-    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
-        return f"{{name: {type_text(schema['additionalProperties'])}}}"
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
-    return f"{_WORDS.get(kind, kind)} {', '.join(bounds)}".strip()
-
-
-def _list_text(schema: Schema) -> str:
-    inner = type_text(schema["items"])
-    if schema.get("maxItems"):
-        return f"[{', '.join([inner] * schema['maxItems'])}]"
-    return f"[{inner}, …]"
-
-
-def _slug(text: str) -> str:
-    """A name for `$defs` that needs no escaping in a reference."""
-    for sign, word in (("≥", "min"), (">", "above"), ("≤", "max"), ("<", "below"), ("[", "list "), ("|", "or")):
-        text = text.replace(sign, word if sign != "[" else f" {word}")
-    slug = re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_")
-    return f"value.{slug if len(slug) <= 40 else slug[:31] + '_' + _checksum(slug)}"
-
-
-def _checksum(text: str) -> str:
-    from zlib import crc32
-
-    return f"{crc32(text.encode()):08x}"

@@ -105,12 +105,12 @@ class _Counter:
         own: dict[str, Any] = {k: v for k, v in variables.items() if k in self.document.spec.params}
         for key, param in params.items():
             try:
-                value = self.value(given[key] if key in given else param.default, variables if key in given else own)
+                value = self.value(given.get(key, param.default), variables if key in given else own)
             except _Unknown:
                 continue
             if param.type != "layers":
                 own[key] = value
-        key = (name, tuple((k, repr(v)) for k, v in own.items()), active)
-        if key not in self.known:
-            self.known[key] = self.steps(block.steps, own, (*active, name))
-        return self.known[key]
+        use = (name, tuple((k, repr(v)) for k, v in own.items()), active)
+        if use not in self.known:
+            self.known[use] = self.steps(block.steps, own, (*active, name))
+        return self.known[use]

@@ -10,8 +10,7 @@ from archspec.diagnostics import Diagnostic, did_you_mean
 from archspec.language.document import BROKEN, MERGES, MODIFIERS, MergePath, Step
 from archspec.language.expressions import show
 from archspec.language.source import Mark
-from archspec.layers import catalogue
-from archspec.layers.base import Layer
+from archspec.layers import find_layer
 
 
 def parse_steps(value: Any, mark: Mark, found: list[Diagnostic]) -> tuple[Step, ...]:
@@ -54,7 +53,8 @@ def _not_one_verb(value: Mapping[str, Any], verbs: list[str], mark: Mark) -> Dia
     help = did_you_mean(stray[0], MODIFIERS)
     if any(value[v] is None and set(v) & set(")]") for v in verbs):
         help = f'in YAML\'s flow style a formula that holds a comma must be quoted: {verbs[0]}: "…"'
-    if help is None and sure and sure[0] in catalogue() and stray[0] in catalogue()[sure[0]].model_fields:
+    layer = find_layer(sure[0]) if sure else None
+    if help is None and layer and stray[0] in layer.model_fields:
         help = f"arguments stand inside: {sure[0]}: {{{stray[0]}: …}}"
     help = help or f"a step has one verb; the modifiers are {', '.join(MODIFIERS)}"
     message = f"a step has one verb, but this has {' and '.join(map(repr, verbs))}"
@@ -70,7 +70,7 @@ def _modifier_problem(step: Step) -> tuple[str, str, str | None] | None:
             help = "names are letters, digits and _, begin with no digit; $param inserts a value"
             return "name", f"{name!r} cannot be a name", help
         if name == "x":
-            return "name", "x is the current tensor, and no other", "choose another name"
+            return "name", "x cannot be a name: it is the current tensor", None
     if not isinstance(step.share, bool):
         return "share", f"share should be true or false, got {show(step.share)}", None
     if step.share and step.repeat is None:
@@ -99,7 +99,8 @@ def _complete(step: Step, found: list[Diagnostic]) -> Step:
 
 def _merge(step: Step, found: list[Diagnostic]) -> tuple[tuple[MergePath, ...], Mapping[str, Any]]:
     value, mark = step.value, step.value_mark
-    layer: type[Layer] = catalogue()[MERGES[step.verb]]
+    layer = find_layer(MERGES[step.verb])
+    assert layer
     if isinstance(value, Mapping):
         arguments = {k: v for k, v in value.items() if k in layer.model_fields and not _is_path(v)}
         items = [(k, v, mark.items.get(k, mark)) for k, v in value.items() if k not in arguments]

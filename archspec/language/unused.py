@@ -13,7 +13,7 @@ from archspec.language.document import BROKEN, VERBS, Document, Param, Step
 from archspec.language.expressions import ExpressionError, parse
 from archspec.language.source import Mark, narrowed
 from archspec.language.validation import diagnose
-from archspec.layers import REFUSED, catalogue
+from archspec.layers import REFUSED, find_layer
 from archspec.layers.base import first_argument
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _step(e: Elaborator, document: Document, step: Step) -> None:
         _block_arguments(e, step, params)
     elif verb in REFUSED:
         e.report(Diagnostic("E206", f"the layer {verb} is refused: {REFUSED[verb]}", verb_span(step)))
-    elif verb in catalogue():
+    elif find_layer(verb):
         _layer_arguments(e, step)
     elif verb not in verbs.legal_verbs(document):
         help = did_you_mean(verb, verbs.legal_verbs(document)) or "archspec layers lists all"
@@ -69,7 +69,8 @@ def _block_arguments(e: Elaborator, step: Step, params: Mapping[str, Param]) -> 
 
 
 def _layer_arguments(e: Elaborator, step: Step) -> None:
-    cls = catalogue()[step.verb]
+    cls = find_layer(step.verb)
+    assert cls
     first = first_argument(cls) or "value"
     arguments = named_arguments(step.value, first)
     mark = step.value_mark if isinstance(step.value, dict) else wrapped(first, step.value_mark)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from archspec.diagnostics import Diagnostic, did_you_mean
 from archspec.language.expressions import show
 from archspec.language.source import Mark
-from archspec.layers import catalogue
+from archspec.layers import find_layer
 from archspec.layers.objects import Object, known
 
 _KINDS: Mapping[str, type[Object]] = {kind.__name__.lower(): kind for kind in Object.__subclasses__()}
@@ -142,8 +142,9 @@ def _owner(path: tuple[str | int, ...], what: str, model: type[BaseModel], data:
 
 
 def _named(name: str) -> type[BaseModel] | None:
-    if name in catalogue():
-        return catalogue()[name]
+    layer = find_layer(name)
+    if layer:
+        return layer
     return next((known(kind)[name] for kind in _KINDS.values() if name in known(kind)), None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,11 +24,12 @@ from archspec.language.document import BROKEN, MERGES, VERBS, Document
 from archspec.language.expressions import ExpressionError, show
 from archspec.language.scope import POISON, UNSET, Failed, Site, Value
 from archspec.language.source import Mark, narrowed
-from archspec.layers import REFUSED, catalogue
+from archspec.layers import REFUSED, catalogue, find_layer, formula
 from archspec.layers.base import Layer, first_argument
 from archspec.layers.formula import Formula, FormulaError, call_text
 from archspec.layers.objects import snake_case
 from archspec.layers.ops import functions
+from archspec.layers.weight import Weight
 
 if TYPE_CHECKING:
     from archspec.language.elaborate import Elaborator
@@ -61,8 +61,9 @@ def apply_verb(e: Elaborator, action: Action) -> Value:
     if inner and library in document.uses and inner in document.uses[library].blocks:
         used = document.uses[library]
         return blocks.block(e, action, used.blocks[inner], e.library(used))
-    if verb in catalogue():
-        return layer(e, action, catalogue()[verb])
+    cls = find_layer(verb)
+    if cls:
+        return layer(e, action, cls)
     if verb in REFUSED:
         diagnostic = Diagnostic("E206", f"the layer {verb} is refused: {REFUSED[verb]}", verb_span(step))
         return fail(e, diagnostic, action)
@@ -93,7 +94,12 @@ def _unknown(e: Elaborator, action: Action, verb: str) -> Value:
 def layer(e: Elaborator, action: Action, cls: type[Layer]) -> Value:
     made, arguments = make_layer(e, action, cls)
     parameters, values = bound(e, action, cls)
-    return e.apply(made, parameters, values, action, snake_case(cls.__name__), arguments)
+    return e.apply(made, parameters, values, action, layer_name(cls), arguments)
+
+
+def layer_name(cls: type[Layer]) -> str:
+    """The name of a layer that the spec gives none: its class's, in snake case (`relu`, where Keras has `re_lu`)."""
+    return snake_case(cls.__name__).replace("re_lu", "relu")
 
 
 def make_layer(e: Elaborator, action: Action, cls: type[Layer]) -> tuple[Layer, Mapping[str, Any]]:
@@ -120,7 +126,7 @@ def _has_expression(value: Any) -> bool:
 
 
 def weight(e: Elaborator, action: Action) -> Value:
-    return layer(e, action, catalogue()["Weight"])
+    return layer(e, action, Weight)
 
 
 # --- merges, formulas, functions -----------------------------------------------------------------
@@ -128,7 +134,8 @@ def weight(e: Elaborator, action: Action) -> Value:
 
 def merge(e: Elaborator, action: Action) -> Value:
     step = action.step
-    cls = catalogue()[MERGES[step.verb]]
+    cls = find_layer(MERGES[step.verb])
+    assert cls
     values: list[Value] = []
     labels: list[str] = []
     if step.paths:
@@ -188,7 +195,7 @@ def expr(e: Elaborator, action: Action) -> Value:
     try:
         text, arguments = formulas.translate(step.value, lookup, e.document.limits)
         made = validated(e, Formula, {"expression": text, "arguments": tuple(arguments)}, step.value_mark, action)
-        return _formula(e, action, made, list(arguments.values()), "expr")
+        return e.apply(made, ("inputs",) * len(arguments), list(arguments.values()), action, "expr", {})
     except ExpressionError as error:
         end = None if error.end is None else error.end
         span = narrowed(step.value_mark, error.start, end)
@@ -207,27 +214,17 @@ def operation(e: Elaborator, action: Action, name: str) -> Value:
         e.tensor("x", step.mark, action.site)
     flat: list[Value] = values
     inputs = [f"x{i + 1}" for i in range(len(flat))] if len(flat) > 1 else ["x"]
-    arguments = e.value(named_arguments(step.value, _second_parameter(name)), step.value_mark, action.site)
+    arguments = e.value(named_arguments(step.value, formula.first_argument(name)), step.value_mark, action.site)
     if isinstance(given, dict):
         pairs = [f"{parameter}={i}" for parameter, i in zip(given, inputs, strict=True)]
         text = f"{name}({', '.join([*pairs, *(f'{k}={v!r}' for k, v in arguments.items())])})"
     else:
-        text = call_text(name, arguments, inputs)
+        try:
+            text = call_text(name, arguments, inputs)
+        except FormulaError as error:
+            fail(e, Diagnostic("E307", error.message, step.value_mark.span, help=error.help), action)
     made = validated(e, Formula, {"expression": text, "arguments": tuple(inputs)}, step.value_mark, action)
-    return _formula(e, action, made, flat, name)
-
-
-def _second_parameter(name: str) -> str | None:
-    """What a bare value of `ops.NAME: value` is: the parameter after the tensor."""
-    return next(iter(list(inspect.signature(functions()[name]).parameters)[1:]), None)
-
-
-def _formula(e: Elaborator, action: Action, made: Layer, values: list[Value], name: str) -> Value:
-    try:
-        return e.apply(made, ("inputs",) * len(values), values, action, name, {})
-    except FormulaError as error:
-        span = action.step.value_mark.span
-        return fail(e, Diagnostic("E307", str(error), span, help=error.help), action)
+    return e.apply(made, ("inputs",) * len(flat), flat, action, name, {})
 
 
 _VERBS: Mapping[str, Callable[[Elaborator, Action], Value]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -50,17 +51,34 @@ def catalogue() -> Mapping[str, type[Layer]]:
     """Every layer by each of its public names."""
     names: dict[str, type[Layer]] = {}
     for family in FAMILIES:
-        module = importlib.import_module(f"archspec.layers.{family}")
-        for cls in vars(module).values():
-            if (
-                isinstance(cls, type)
-                and issubclass(cls, Layer)
-                and cls.__module__ == module.__name__
-                and cls.__name__[0] != "_"
-            ):
-                for name in (cls.__name__, *cls.ALIASES):
-                    assert names.setdefault(name, cls) is cls, f"two layers are named {name}"
+        for cls in _members(family):
+            for name in (cls.__name__, *cls.ALIASES):
+                assert names.setdefault(name, cls) is cls, f"two layers are named {name}"
     return names
+
+
+@cache
+def find_layer(name: str) -> type[Layer] | None:
+    """The layer of a name, if there is one. Imports its family alone, for a spec uses few of them."""
+    if not name[:1].isupper():
+        return None
+    home = next((family for family in FAMILIES if f"\nclass {name}(" in _source(family)), None)
+    found = [cls for cls in _members(home) if cls.__name__ == name] if home else []
+    return found[0] if found else catalogue().get(name)
+
+
+@cache
+def _source(family: str) -> str:
+    return (pkgutil.get_data(__name__, f"{family}.py") or b"").decode()
+
+
+def _members(family: str) -> list[type[Layer]]:
+    module = importlib.import_module(f"archspec.layers.{family}")
+    return [
+        cls
+        for name, cls in vars(module).items()
+        if isinstance(cls, type) and issubclass(cls, Layer) and cls.__module__ == module.__name__ and name[0] != "_"
+    ]
 
 
 def parse_layer(value: str | Mapping[str, Any]) -> Layer:
@@ -71,10 +89,10 @@ def parse_layer(value: str | Mapping[str, Any]) -> Layer:
     name, arguments = (value, None) if isinstance(value, str) else next(iter(value.items()), ("", None))
     if name in REFUSED:
         raise PydanticCustomError("refused_layer", "{name} is refused: {why}", {"name": name, "why": REFUSED[name]})
-    if name not in catalogue() or (not isinstance(value, str) and len(value) != 1):
+    cls = find_layer(name)
+    if cls is None or (not isinstance(value, str) and len(value) != 1):
         context = {"kind": "layer", "name": repr(name), "known": sorted(catalogue())}
         raise PydanticCustomError("unknown_object", "{kind} {name} is not known", context)
-    cls = catalogue()[name]
     if arguments is None:
         arguments = {}
     elif not isinstance(arguments, Mapping):

@@ -1,7 +1,5 @@
 """Activations that are layers of their own. Those without arguments are names: `activation: relu`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from annotated_types import Ge

@@ -1,7 +1,5 @@
 """Attention without projections. MACs count the products of queries with keys, and those of scores with values."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from archspec.layers.base import CALL, Example, Layer, WeightSpec

@@ -3,8 +3,6 @@
 Images are channels-last: (height, width, channels).
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Le
@@ -122,7 +120,7 @@ class RandomShear(Moved):
 
 
 class RandomPerspective(Image):
-    """Moves the corners of images by up to scale / 2 of their size, with the probability factor.
+    """Moves the corners of images, the farther the greater scale is, with the probability factor.
 
     Shape: unchanged.
     Weights: none.
@@ -156,7 +154,7 @@ class RandomElasticTransform(Moved):
 
 
 class RandomErasing(Image):
-    """Erases a rectangle of a fraction scale of each image, with the probability factor; by noise without fill_value.
+    """Erases a rectangle of about the fraction scale of images, with the probability factor; to noise without fill_value.
 
     Shape: unchanged.
     Weights: none.

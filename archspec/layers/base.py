@@ -95,6 +95,7 @@ class Layer(Model):
     ALIASES: ClassVar[tuple[str, ...]] = ()  # Keras's other public names of the same class
     ADAPTS: ClassVar[bool] = False  # has Keras's `adapt`, which learns from the training data before the training
     OWN: ClassVar[bool] = False  # not among Keras's layers: the one of this name stands in archspec.build.layers
+    FIRST: ClassVar[str | None] = None  # Keras's first argument, where `first_argument` would find another
     infer: ClassVar[Callable[..., Outputs]]
 
     dtype: DType | None = None
@@ -163,6 +164,8 @@ def first_argument(layer: type[Model]) -> str | None:
 
     Fields that bases lend come before the class's own, so its own required ones go first, then any required one.
     """
+    if issubclass(layer, Layer) and layer.FIRST:
+        return layer.FIRST
     fields = {name: info for name, info in layer.model_fields.items() if name not in Layer.model_fields}
     lent = {name for base in layer.__bases__ for name in getattr(base, "model_fields", ())}
     own = [name for name in layer.__annotations__ if name in fields and name not in lent]

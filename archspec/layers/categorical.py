@@ -1,7 +1,5 @@
 """Preparing categories: encodings, bins, hashes."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Literal, Self
 

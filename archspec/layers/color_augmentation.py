@@ -3,8 +3,6 @@
 Images are channels-last: (height, width, channels).
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from annotated_types import Ge, Le
@@ -62,7 +60,7 @@ class RandomHue(Colored):
 
 
 class RandomSaturation(Colored):
-    """Makes colours fainter (factors below 0.5) or stronger (above).
+    """Makes colours fainter (factors below 0.5) or stronger (above); 0 leaves grey.
 
     Shape: unchanged.
     Weights: none.
@@ -78,7 +76,7 @@ class RandomSaturation(Colored):
 
 
 class RandomSharpness(Colored):
-    """Blends images with blurred ones (factors below 0.5), or away from them (above).
+    """Blurs images (factors below 0.5) or sharpens them (above).
 
     Shape: unchanged.
     Weights: none.
@@ -152,7 +150,7 @@ class RandomGrayscale(Image):
     seed: int | None = None
 
 
-class RandomColorJitter(Colored):
+class RandomColorJitter(Image):
     """Changes brightness, contrast, saturation and hue in turn; those that are not given stay.
 
     Shape: unchanged.
@@ -161,6 +159,7 @@ class RandomColorJitter(Colored):
     Errors: 3 channels where saturation or hue change.
     """
 
+    FIRST = "value_range"
     EXAMPLES = (
         Example({"brightness_factor": 0.2, "contrast_factor": 0.1, "saturation_factor": 0.1, "hue_factor": 0.1},
                 ((8, 8, 3),)),
@@ -172,6 +171,7 @@ class RandomColorJitter(Colored):
     contrast_factor: Range | None = None
     saturation_factor: SignedRange | None = None
     hue_factor: Range | None = None
+    seed: int | None = None
     data_format: DataFormat = None
 
     def infer(self, data: TensorType) -> TensorType:

@@ -1,7 +1,5 @@
 """Convolutions: plain, transposed, depthwise, separable. Images are channels-last."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import ClassVar, Literal, Self
 
@@ -280,9 +278,7 @@ class Conv2DTranspose(_ConvTranspose):
         Example({"filters": 4, "kernel_size": 3}, ((5, 6, 2),)),
         Example({"filters": 4, "kernel_size": [2, 4], "strides": 2, "padding": "same"}, ((5, None, 2),)),
         Example({"filters": 4, "kernel_size": 2, "strides": [3, 2], "use_bias": False}, ((5, 6, 2),)),
-        Example(
-            {"filters": 4, "kernel_size": 5, "strides": 2, "padding": "same", "output_padding": 1}, ((5, 6, 2),)
-        ),
+        Example({"filters": 4, "kernel_size": 5, "strides": 2, "padding": "same", "output_padding": 1}, ((5, 6, 2),)),
         Example({"filters": 4, "kernel_size": 3, "strides": 3, "output_padding": [0, 2]}, ((5, 6, 2),)),
         Example({"filters": 4, "kernel_size": 3, "dilation_rate": [1, 2]}, ((5, 6, 2),)),
     )

@@ -1,7 +1,5 @@
 """Convolutional LSTMs: recurrent layers whose kernels are convolutions. Images are channels-last."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import ClassVar, Self
 
@@ -100,7 +98,6 @@ class ConvLSTM1D(_ConvLSTM):
         ),
     )
 
-    filters: Positive
     kernel_size: Window1
     strides: Window1 = 1
     dilation_rate: Window1 = 1
@@ -130,7 +127,6 @@ class ConvLSTM2D(_ConvLSTM):
         ),
     )
 
-    filters: Positive
     kernel_size: Window2
     strides: Window2 = 1
     dilation_rate: Window2 = 1
@@ -153,7 +149,6 @@ class ConvLSTM3D(_ConvLSTM):
     STEPS = "(steps, depth, height, width, channels)"
     EXAMPLES = (Example({"filters": 2, "kernel_size": 2, "return_state": True}, ((2, 4, 4, 4, 1),)),)
 
-    filters: Positive
     kernel_size: Window3
     strides: Window3 = 1
     dilation_rate: Window3 = 1

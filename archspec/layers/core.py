@@ -1,7 +1,5 @@
 """Layers that most networks begin and end with: inputs, dense maps, embeddings, activations."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from math import prod

@@ -1,7 +1,5 @@
 """Preparing images without chance: sizes and contrast. Images are channels-last: (height, width, channels)."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from pydantic import model_validator

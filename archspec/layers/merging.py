@@ -1,7 +1,5 @@
 """Layers that join several tensors. Keras broadcasts all but Concatenate and Dot: an axis of length 1 is repeated."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archspec.layers.base import Example, Layer
@@ -11,7 +9,7 @@ from archspec.tensor import Shape, ShapeError, TensorType
 
 class _Merge(Layer):
     ROLE = "merge"
-    EXAMPLES = (
+    EXAMPLES: ClassVar[tuple[Example, ...]] = (
         Example({}, ((4, 3), (4, 3), (4, 3))),
         Example({}, ((4, 5, 3), (5, 1))),
         Example({}, ((None, 3), (1, 3))),

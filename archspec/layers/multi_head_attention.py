@@ -3,8 +3,6 @@
 MACs count the projections, the products of queries with keys, and those of scores with values.
 """
 
-from __future__ import annotations
-
 from math import prod
 from typing import Annotated, Self
 

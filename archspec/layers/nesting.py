@@ -5,10 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from archspec.layers.base import Layer, WeightSpec, call_fields, tensor_parameters
 from archspec.layers.shapes import argument_clash
 from archspec.tensor import Shape, ShapeError, TensorType, show_shape
+
+
+def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise PydanticCustomError("empty", "give at least one")
+    return values
+
+
+# Unlike MinLen, it says nothing where an item is wrong already.
+NotEmpty = AfterValidator(_not_empty)
 
 
 def default_name(layer: Layer) -> str:

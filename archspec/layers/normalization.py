@@ -1,7 +1,5 @@
 """Normalisation of activations by their statistics, and of kernels by their norm. Axes count the batch as 0."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator

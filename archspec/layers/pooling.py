@@ -1,7 +1,5 @@
 """Pooling: the maximum or the mean of windows, of everything, or of so many bins. Images are channels-last."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from archspec.layers.base import Example, Layer

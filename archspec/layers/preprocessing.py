@@ -1,17 +1,15 @@
 """Preparing numbers and sounds: scaling, spectrograms, and chains of layers."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from math import ceil, log2
 from typing import Annotated, Literal, Self
 
-from annotated_types import Ge, MinLen
-from pydantic import model_validator
+from annotated_types import Ge
+from pydantic import field_validator, model_validator
 
 from archspec.layers.base import Example, Layer, WeightSpec
 from archspec.layers.fields import DataFormat, LayerField, Padding, Positive
-from archspec.layers.nesting import below, check_inner, default_names, infer_inner
+from archspec.layers.nesting import NotEmpty, below, check_inner, default_names, infer_inner
 from archspec.layers.objects.base import AboveZero, AtLeastZero, Finite
 from archspec.layers.objects.initializers import Window
 from archspec.layers.shapes import argument_clash, axis_index, known, known_axis, window_lengths
@@ -138,14 +136,15 @@ class Pipeline(Layer):
         Example({"layers": [{"Dense": 3}, {"Dense": 4}]}, ((5,),)),
     )
 
-    layers: Annotated[tuple[LayerField, ...], MinLen(1)]
+    layers: Annotated[tuple[LayerField, ...], NotEmpty]
     dtype: None = None  # Keras gives the layers in it theirs
 
-    @model_validator(mode="after")
-    def _check_layers(self) -> Self:
-        for layer in self.layers:
+    @field_validator("layers")
+    @classmethod
+    def _check_layers(cls, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+        for layer in layers:
             check_inner("Pipeline", layer)
-        return self
+        return layers
 
     def infer(self, inputs: TensorType, mask: TensorType | None = None) -> TensorType:
         return self._tensors(inputs)[-1]

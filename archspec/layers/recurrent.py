@@ -1,17 +1,14 @@
 """Recurrent layers and their cells. A layer runs its cell over the first axis; its weights stand below the cell's."""
 
-from __future__ import annotations
-
 from itertools import chain
 from typing import Annotated, Any, Literal
 
-from annotated_types import MinLen
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from archspec.layers.base import Example, Layer, WeightSpec
 from archspec.layers.fields import LayerField, RegularizerField
-from archspec.layers.nesting import below, default_name, default_names
+from archspec.layers.nesting import NotEmpty, below, default_name, default_names
 from archspec.layers.steps import Cell, GRUUnits, LSTMUnits, SimpleRNNUnits, States, Unrollable
 from archspec.tensor import Shape, TensorType
 
@@ -106,7 +103,7 @@ class StackedRNNCells(Cell):
         Example({"cells": [{"LSTMCell": 3}, {"GRUCell": 2}]}, ((5,),), {"states": ((3,), (3,), (2,))}),
     )
 
-    cells: Annotated[tuple[_SingleCell, ...], MinLen(1)]
+    cells: Annotated[tuple[_SingleCell, ...], NotEmpty]
 
     def _steps(self, step: TensorType) -> list[tuple[Cell, TensorType]]:
         """Each cell with what it takes."""

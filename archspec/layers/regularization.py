@@ -1,7 +1,5 @@
 """Dropout, noise and penalties: layers that act in training only and keep the shape."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from annotated_types import Ge, Le

@@ -1,7 +1,5 @@
 """Layers that only move values about: reshape, permute, repeat, crop, pad, enlarge. Images are channels-last."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Annotated, Literal, Self
 

@@ -3,19 +3,18 @@
 A vocabulary stands in the spec itself, never in a file that the spec names: specs are not trusted to read files.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from annotated_types import Gt, MinLen
+from annotated_types import Gt
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from archspec.layers.base import Example
 from archspec.layers.encoding import Encoding, Salt
 from archspec.layers.fields import NonNegative, Positive
+from archspec.layers.nesting import NotEmpty
 from archspec.layers.objects.base import Finite
 from archspec.layers.shapes import argument_clash
 from archspec.tensor import ShapeError, TensorType
@@ -32,7 +31,8 @@ class _Vocabulary(Encoding):
     ADAPTS = True
     NAME_OF_TERM: ClassVar[str] = "strings"
 
-    max_tokens: MaxTokens = None
+    if TYPE_CHECKING:  # each class declares it itself, to have Keras's first argument first
+        max_tokens: MaxTokens
     idf_weights: tuple[Finite, ...] | None = None
     output_mode: Literal["int", "one_hot", "multi_hot", "count", "tf_idf"] = "int"
     pad_to_max_tokens: bool = False
@@ -146,6 +146,7 @@ class IntegerLookup(_Lookup):
     """
 
     NAME_OF_TERM = "integers"
+    FIRST = "max_tokens"
     EXAMPLES = (
         Example({"vocabulary": [3, 5, 7], "mask_token": 0}, (TensorType((4,), "int64"),), values=9),
         Example({"vocabulary": [3, 5], "output_mode": "one_hot"}, (TensorType((4,), "int64"),), values=9),
@@ -160,7 +161,7 @@ class IntegerLookup(_Lookup):
     max_tokens: MaxTokens = None
     mask_token: int | None = None
     oov_token: int = -1
-    vocabulary: Annotated[tuple[int, ...], MinLen(1)] | None = None
+    vocabulary: Annotated[tuple[int, ...], NotEmpty] | None = None
     vocabulary_dtype: Literal["int64"] = "int64"
     oov_method: Literal["floormod", "farmhash"] = "floormod"
 
@@ -192,6 +193,7 @@ class StringLookup(_Lookup):
     Errors: vectors need a vocabulary of known size; multi_hot, count and tf_idf need one axis.
     """
 
+    FIRST = "max_tokens"
     EXAMPLES = (
         Example({"vocabulary": ["a", "b"], "mask_token": ""}, (TensorType((4,), "string"),)),
         Example({"vocabulary": ["[UNK]", "a"], "output_mode": "multi_hot"}, (TensorType((4,), "string"),)),
@@ -202,7 +204,7 @@ class StringLookup(_Lookup):
     max_tokens: MaxTokens = None
     mask_token: str | None = None
     oov_token: str = "[UNK]"
-    vocabulary: Annotated[tuple[str, ...], MinLen(1)] | None = None
+    vocabulary: Annotated[tuple[str, ...], NotEmpty] | None = None
     encoding: TextEncoding = "utf-8"
 
     def infer(self, inputs: TensorType) -> TensorType:
@@ -230,6 +232,7 @@ class TextVectorization(_Vocabulary):
     Errors: text is one string an example; vectors need a vocabulary of known size.
     """
 
+    FIRST = "max_tokens"
     EXAMPLES = (
         Example({"output_sequence_length": 6, "vocabulary": ["a", "b"]}, (TensorType((1,), "string"),)),
         Example({"vocabulary": ["a", "b"], "ngrams": 2, "output_sequence_length": 4}, (TensorType((), "string"),)),
@@ -244,9 +247,9 @@ class TextVectorization(_Vocabulary):
         "lower_and_strip_punctuation"
     )
     split: Literal["whitespace", "character"] | None = "whitespace"
-    ngrams: Positive | Annotated[tuple[Positive, ...], MinLen(1)] | None = None
+    ngrams: Positive | Annotated[tuple[Positive, ...], NotEmpty] | None = None
     output_sequence_length: Positive | None = None
-    vocabulary: Annotated[tuple[str, ...], MinLen(1)] | None = None
+    vocabulary: Annotated[tuple[str, ...], NotEmpty] | None = None
     ragged: bool = False
     encoding: TextEncoding = "utf-8"
 

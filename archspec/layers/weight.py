@@ -1,7 +1,5 @@
 """A trainable tensor of its own: class tokens, position tables, layer scales."""
 
-from __future__ import annotations
-
 from archspec.layers.base import Layer, WeightSpec
 from archspec.layers.fields import ConstraintField, InitializerField, Positive, RegularizerField
 from archspec.layers.objects.initializers import GLOROT_UNIFORM

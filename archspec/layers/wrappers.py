@@ -1,10 +1,9 @@
 """Layers that apply another layer: forwards and backwards, or to each step."""
 
-from __future__ import annotations
+from typing import Annotated, Literal, Self
 
-from typing import Literal, Self
-
-from pydantic import model_validator
+from pydantic import AfterValidator, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from archspec.layers.base import Example, Layer, WeightSpec
 from archspec.layers.fields import LayerField
@@ -12,6 +11,19 @@ from archspec.layers.nesting import below, check_inner, check_shape, default_nam
 from archspec.layers.shapes import argument_clash
 from archspec.layers.steps import Sequences, States
 from archspec.tensor import Shape, ShapeError, TensorType
+
+
+def _need_sequences(layer: Layer) -> Layer:
+    if not isinstance(layer, Sequences):
+        raise PydanticCustomError(
+            "not_recurrent",
+            "Bidirectional needs RNN, SimpleRNN, GRU, LSTM or a ConvLSTM, not {name}",
+            {"name": type(layer).__name__},
+        )
+    return layer
+
+
+_SequencesField = Annotated[LayerField, AfterValidator(_need_sequences)]
 
 
 class Bidirectional(Layer):
@@ -49,18 +61,12 @@ class Bidirectional(Layer):
         Example({"layer": {"ConvLSTM1D": {"filters": 3, "kernel_size": 3}}}, ((4, 8, 2),)),
     )
 
-    layer: LayerField
+    layer: _SequencesField
     merge_mode: Literal["sum", "mul", "concat", "ave"] | None = "concat"
-    backward_layer: LayerField | None = None
+    backward_layer: _SequencesField | None = None
 
     @model_validator(mode="after")
     def _check_layers(self) -> Self:
-        for layer in (self.layer, self.backward_layer):
-            if layer is not None and not isinstance(layer, Sequences):
-                raise argument_clash(
-                    f"Bidirectional needs a recurrent layer (RNN, SimpleRNN, GRU, LSTM, ConvLSTM), "
-                    f"got {type(layer).__name__}"
-                )
         forward, backward = self._directions
         if forward.go_backwards == backward.go_backwards:
             raise argument_clash(
@@ -156,10 +162,11 @@ class TimeDistributed(Layer):
 
     layer: LayerField
 
-    @model_validator(mode="after")
-    def _check_layer(self) -> Self:
-        check_inner("TimeDistributed", self.layer)
-        return self
+    @field_validator("layer")
+    @classmethod
+    def _check_layer(cls, layer: Layer) -> Layer:
+        check_inner("TimeDistributed", layer)
+        return layer
 
     def infer(self, inputs: TensorType, mask: TensorType | None = None) -> TensorType:
         if mask is not None:

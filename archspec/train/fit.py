@@ -28,7 +28,7 @@ from archspec.train.settings import by_output
 if TYPE_CHECKING:
     import keras
 
-    from archspec.data.feed import Feed, Feeds
+    from archspec.train.feed import Feed, Feeds
     from archspec.train.record import Record
 
 
@@ -112,7 +112,7 @@ class _Run:
 
     def feeds(self) -> Feeds:
         """The examples, and the preprocessing that they went through beside the model: one needs the other."""
-        from archspec.data.feed import feeds
+        from archspec.train.feed import feeds
 
         data = self.settings.data
         fed = feeds(self.plan, self.graph, data.batch_size, data.shuffle, self.settings.run.seed)
@@ -149,7 +149,7 @@ class _Run:
         return {
             "optimizer": _made(given.optimizer),
             "loss": next(iter(made.values())) if one else made,
-            "loss_weights": None if one else given.loss_weights,
+            "loss_weights": None if one else dict.fromkeys(losses, 1.0) | (given.loss_weights or {}),
             "metrics": next(iter(metrics.values()), None) if one else metrics,
             "jit_compile": self.settings.run.jit,
             "steps_per_execution": given.steps_per_execution,
@@ -161,8 +161,7 @@ class _Run:
         given = self.settings.train
         record = Record(self.folder / "metrics.csv", fed.validation is not None)
         arguments = self.arguments(fed.train)
-        if fed.train.y is not None:
-            arguments["shuffle"] = self.settings.data.shuffle
+        arguments["shuffle"] = self.settings.data.shuffle and fed.train.y is not None  # a stream shuffles itself
         if fed.validation:
             pair = fed.validation.x if fed.validation.y is None else (fed.validation.x, fed.validation.y)
             arguments |= {"validation_data": pair, "validation_freq": given.validation_freq}

@@ -67,7 +67,7 @@ class Status:
         if error is None:
             self.write("finished")
         elif isinstance(error.__cause__, KeyboardInterrupt) or isinstance(error, KeyboardInterrupt):
-            self.write("interrupted", str(error))
+            self.write(str(error) or "interrupted")
         else:
             self.write("failed", f"{type(error).__name__}: {error}" if not isinstance(error, RunFailed) else str(error))
 

@@ -11,10 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from archspec.layers.base import Model
 from archspec.layers.fields import NonNegative, Positive
 from archspec.layers.objects import Loss, Optimizer, known
-from archspec.layers.objects.callbacks import CallbackField
-from archspec.layers.objects.losses import LossField
-from archspec.layers.objects.metrics import MetricField
-from archspec.layers.objects.optimizers import OptimizerField
+from archspec.layers.objects.fields import CallbackField, LossField, MetricField, OptimizerField
 
 Weight = Annotated[float, Ge(0)]
 

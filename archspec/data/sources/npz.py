@@ -64,6 +64,4 @@ def _check_lengths(file: Path, part: str, fields: dict[str, np.ndarray]) -> None
     if not lengths or len(set(lengths.values())) != 1 or None in lengths.values():
         shown = ", ".join(f"{name} {fields[name].shape}" for name in lengths) or "nothing"
         where = "" if part == WHOLE else f" of split {part!r}"
-        raise DataError(
-            f"the arrays{where} in {str(file)!r} must have equally many examples along axis 0, got {shown}"
-        )
+        raise DataError(f"the arrays{where} in {str(file)!r} must have equally many examples along axis 0, got {shown}")

@@ -1,15 +1,10 @@
-"""Keras's callbacks (keras.callbacks), and the annotation of fields that take one."""
-
-from __future__ import annotations
+"""Keras's callbacks (keras.callbacks)."""
 
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
-from pydantic import SerializeAsAny
 
-from archspec.layers.objects.base import AtLeastZero, Callback, Count, Finite, object_field
-
-CallbackField = Annotated[SerializeAsAny[Callback], object_field(Callback)]
+from archspec.layers.objects.base import AtLeastZero, Callback, Count, Finite
 
 Mode = Literal["auto", "min", "max"]  # whether the watched value should fall or rise; auto: as the metric says
 Verbose = Literal[0, 1]

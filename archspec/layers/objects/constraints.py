@@ -1,7 +1,5 @@
 """Keras's constraints (keras.constraints): the norms are taken along `axis`."""
 
-from __future__ import annotations
-
 from archspec.layers.objects.base import AtLeastZero, Constraint, Fraction
 
 Axis = int | tuple[int, ...]

@@ -1,7 +1,5 @@
 """Keras's initializers (keras.initializers)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from archspec.layers.objects.base import AboveZero, AtLeastZero, Finite, Initializer

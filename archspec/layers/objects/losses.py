@@ -1,23 +1,10 @@
-"""Keras's losses (keras.losses), and the annotation of fields that take one."""
+"""Keras's losses (keras.losses)."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from annotated_types import Gt, Lt
-from pydantic import BeforeValidator, SerializeAsAny
 
-from archspec.layers.objects.base import Finite, Fraction, Loss, parse_object
-
-# Names that Keras resolves when it sees targets and predictions: binary, categorical or sparse.
-ByShape = Literal["crossentropy", "ce"]
-
-
-def _parse_loss(value: Any) -> Any:
-    return value if value in ("crossentropy", "ce") else parse_object(Loss, value)
-
-
-LossField = Annotated[ByShape | SerializeAsAny[Loss], BeforeValidator(_parse_loss)]
+from archspec.layers.objects.base import Finite, Fraction, Loss
 
 
 class MeanSquaredError(Loss):

@@ -1,25 +1,12 @@
-"""Keras's metrics (keras.metrics), and the annotation of fields that take one."""
+"""Keras's metrics (keras.metrics)."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from annotated_types import Gt, Le, MinLen
-from pydantic import BeforeValidator, SerializeAsAny, model_validator
+from pydantic import model_validator
 
-from archspec.layers.objects.base import AboveZero, Count, Finite, Fraction, Metric, Positive, parse_object
+from archspec.layers.objects.base import AboveZero, Count, Finite, Fraction, Metric, Positive
 from archspec.layers.shapes import argument_clash
-
-# Names that Keras resolves when it sees targets and predictions: binary, categorical or sparse.
-# Among them is `Accuracy`: alone it means the same, not the class, which counts exact equality.
-ByShape = Literal["accuracy", "acc", "Accuracy"]
-
-
-def _parse_metric(value: Any) -> Any:
-    return value if value in ("accuracy", "acc", "Accuracy") else parse_object(Metric, value)
-
-
-MetricField = Annotated[ByShape | SerializeAsAny[Metric], BeforeValidator(_parse_metric)]
 
 Thresholds = Fraction | tuple[Fraction, ...] | None
 ClassIds = Annotated[tuple[Count, ...], MinLen(1)]

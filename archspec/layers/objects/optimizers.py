@@ -1,11 +1,9 @@
-"""Keras's optimizers (keras.optimizers), and the annotation of fields that take one."""
-
-from __future__ import annotations
+"""Keras's optimizers (keras.optimizers)."""
 
 from typing import Annotated, Self
 
 from annotated_types import Ge, Gt, Le
-from pydantic import SerializeAsAny, model_validator
+from pydantic import model_validator
 
 from archspec.layers.objects.base import (
     AboveZero,
@@ -16,12 +14,9 @@ from archspec.layers.objects.base import (
     Fraction,
     Optimizer,
     Positive,
-    object_field,
 )
-from archspec.layers.objects.schedules import LearningRate
+from archspec.layers.objects.fields import LearningRate, OptimizerField
 from archspec.layers.shapes import argument_clash
-
-OptimizerField = Annotated[SerializeAsAny[Optimizer], object_field(Optimizer)]
 
 
 class _Update(Optimizer):

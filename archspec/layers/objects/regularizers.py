@@ -1,7 +1,5 @@
 """Keras's regularizers (keras.regularizers)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from archspec.layers.objects.base import AtLeastZero, Regularizer

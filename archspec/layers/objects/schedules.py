@@ -1,16 +1,11 @@
-"""Keras's schedules (keras.optimizers.schedules), and the annotation of a learning rate; t counts optimizer steps."""
+"""Keras's schedules (keras.optimizers.schedules); t counts optimizer steps."""
 
-from __future__ import annotations
+from typing import Self
 
-from typing import Annotated, Self
+from pydantic import model_validator
 
-from pydantic import SerializeAsAny, model_validator
-
-from archspec.layers.objects.base import AtLeastZero, Count, Finite, Positive, Schedule, object_field
+from archspec.layers.objects.base import AtLeastZero, Count, Finite, Positive, Schedule
 from archspec.layers.shapes import argument_clash
-
-ScheduleField = Annotated[SerializeAsAny[Schedule], object_field(Schedule)]
-LearningRate = Annotated[AtLeastZero | SerializeAsAny[Schedule], object_field(Schedule)]
 
 
 class ExponentialDecay(Schedule):

@@ -41,6 +41,9 @@ def _reshape_batch(old: tuple[Dim, ...], new: tuple[Dim, ...]) -> tuple[Dim, ...
             raise ShapeError(
                 f"reshape to {show_shape(new)} would fix or mix the batch of {show_shape(old)}", _BATCH_HELP
             )
+        if old.count(None) != new.count(None):  # where the guess is wrong the -1 would take more than the batch
+            help = "write shape(x)[0] for the batch, and shape(x)[1] for such a length"
+            raise ShapeError(f"reshape cannot tell the batch of {show_shape(old)} from its unknown lengths", help)
         new = tuple(BATCH if d == -1 else d for d in new)
     at = new.index(BATCH)
     rest_old, rest_new = (*old[:place], *old[place + 1 :]), (*new[:at], *new[at + 1 :])

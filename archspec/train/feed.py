@@ -132,15 +132,15 @@ def _tensors(values: np.ndarray) -> Any:
 def _in_tf_data(model: keras.Model) -> Callable[[Any], Any]:
     """The model as a function of one example inside a tf.data pipeline.
 
-    Its layers are called one by one: there a preprocessing layer computes in TensorFlow whatever the backend, which a
-    whole model does not.
+    It runs as a plain function of its layers: there a preprocessing layer computes in TensorFlow whatever the backend,
+    which a whole model does not.
     """
     import tensorflow as tf
 
+    layers = keras.Function(model.inputs, model.outputs)
+
     def one(value: Any) -> Any:
-        batch = tf.expand_dims(value, 0)
-        result = model.run_through_graph(batch, operation_fn=lambda operation: operation)
-        return tf.squeeze(keras.tree.flatten(result)[0], 0)
+        return tf.squeeze(keras.tree.flatten(layers([tf.expand_dims(value, 0)]))[0], 0)
 
     return one
 

@@ -1,0 +1,40 @@
+# All set-up happens in a virtual environment inside the checkout; the first call of a target makes it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-slow lint bench gallery clean
+
+demo: $(READY)  ## train a network described in YAML on real images; report and picture lie in runs/
+	$(BIN)/archspec check specs/digits_cnn.yaml
+	$(BIN)/archspec summary specs/digits_cnn.yaml
+	$(BIN)/archspec train specs/digits_cnn.yaml
+
+test: $(READY)  ## the whole suite but for what is marked slow
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: $(READY)  ## what takes longer
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## the figures of the README, as ratios taken in one run
+	$(BIN)/python benchmarks/check.py
+	$(BIN)/python benchmarks/elaborate.py
+	$(BIN)/python benchmarks/build.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archspec needs Python 3.11 or newer: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV)
