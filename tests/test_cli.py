@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -234,6 +235,7 @@ def test_completion_prints_a_script(run: Run, shell: str) -> None:
 def test_completion_completes_commands_and_variants() -> None:
     def completed(*words: str) -> str:
         environment = {
+            **os.environ,
             "_ARCHSPEC_COMPLETE": "bash_complete",
             "COMP_WORDS": " ".join(words),
             "COMP_CWORD": str(len(words) - 1),
@@ -279,6 +281,21 @@ def test_build_refuses_to_overwrite(run: Run, tmp_path: Path) -> None:
     path.write_text("mine")
     code, _, err = run("build", MLP, "-o", str(path))
     assert code == 1 and "--force" in err and path.read_text() == "mine"
+
+
+def test_an_unknown_backend_is_told_plainly(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from archspec.cli import main; main()",
+        "build",
+        MLP,
+        "-o",
+        str(tmp_path / "m.keras"),
+    ]
+    environment = {**os.environ, "KERAS_BACKEND": "theano"}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert run.returncode == 1 and "tensorflow and jax" in run.stderr
 
 
 def test_build_saves_a_model_that_keras_loads(run: Run, tmp_path: Path) -> None:

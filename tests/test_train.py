@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 import archspec
-from archspec.train.feed import Feeds, feeds
 from archspec.data.plan import plan
 from archspec.train import RunFailed, TrainedRun
 from archspec.train.check import check_settings
 from archspec.train.class_weight import class_weight
+from archspec.train.feed import Feeds, feeds
 from archspec.train.folder import new_folder
 from archspec.train.record import Record
 

@@ -35,13 +35,18 @@ def command(
         raise click.UsageError(f"models are saved as .keras files, got {path}")
     if path.exists() and not force:
         raise failure(f"{path} is there already; --force replaces it")
+    if not path.parent.is_dir():
+        raise failure(f"cannot write {path}: there is no folder {path.parent}")
     if network.document.spec.layers is None:
         raise failure(f"{spec} is a library of blocks without layers")
-    with written(path) as draft:
-        from archspec.train.environment import choose_backend
-        from archspec.train.sections import sections
+    from archspec.train.environment import choose_backend
+    from archspec.train.sections import sections
 
+    try:
         choose_backend(sections(network.document).run.backend)
-        model = network.build()
+    except RuntimeError as error:
+        raise failure(str(error)) from None
+    model = network.build()
+    with written(path) as draft:
         model.save(draft)
     click.echo(f"{path}: {model.count_params():,} parameters", err=True)

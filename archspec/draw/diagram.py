@@ -11,7 +11,7 @@ from typing import Literal
 from archspec.draw.labels import SYMBOLS, layer_text, types_text
 from archspec.graph.ir import Edge, Graph, Node, Use
 from archspec.graph.text import arguments_text, value_text
-from archspec.layers.objects import snake_case
+from archspec.layers.base import default_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _settings(use: Use | None) -> str:
 def _box(node: Node, id: str) -> Box:
     kind = type(node.layer).__name__
     own = node.name.rsplit(".", 1)[-1]
-    given = own if own.rstrip("0123456789").rstrip("_") != snake_case(kind).rstrip("0123456789") else ""
+    given = own if own.rstrip("0123456789").rstrip("_") != default_name(type(node.layer)).rstrip("0123456789") else ""
     shape = types_text(node.outputs)
     settings = f"{kind}({arguments_text(node.layer)})"
     if kind == "InputLayer":

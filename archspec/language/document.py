@@ -180,7 +180,10 @@ class Document:
 
     @property
     def name(self) -> str:
-        return self.spec.name + (f"_{self.variant}" if self.variant else "")
+        """The network's name: the spec's and its variant's, where that does not say it already (`resnet50`)."""
+        if self.variant is None:
+            return self.spec.name
+        return self.variant if self.variant.startswith(self.spec.name) else f"{self.spec.name}_{self.variant}"
 
     @property
     def data(self) -> Mapping[str, Any] | None:

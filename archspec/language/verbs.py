@@ -25,9 +25,8 @@ from archspec.language.expressions import ExpressionError, show
 from archspec.language.scope import POISON, UNSET, Failed, Site, Value
 from archspec.language.source import Mark, narrowed
 from archspec.layers import REFUSED, catalogue, find_layer, formula
-from archspec.layers.base import Layer, first_argument
+from archspec.layers.base import Layer, default_name, first_argument
 from archspec.layers.formula import Formula, FormulaError, call_text
-from archspec.layers.objects import snake_case
 from archspec.layers.ops import functions
 from archspec.layers.weight import Weight
 
@@ -94,12 +93,7 @@ def _unknown(e: Elaborator, action: Action, verb: str) -> Value:
 def layer(e: Elaborator, action: Action, cls: type[Layer]) -> Value:
     made, arguments = make_layer(e, action, cls)
     parameters, values = bound(e, action, cls)
-    return e.apply(made, parameters, values, action, layer_name(cls), arguments)
-
-
-def layer_name(cls: type[Layer]) -> str:
-    """The name of a layer that the spec gives none: its class's, in snake case (`relu`, where Keras has `re_lu`)."""
-    return snake_case(cls.__name__).replace("re_lu", "relu")
+    return e.apply(made, parameters, values, action, default_name(cls), arguments)
 
 
 def make_layer(e: Elaborator, action: Action, cls: type[Layer]) -> tuple[Layer, Mapping[str, Any]]:

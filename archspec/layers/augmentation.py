@@ -154,7 +154,7 @@ class RandomElasticTransform(Moved):
 
 
 class RandomErasing(Image):
-    """Erases a rectangle of about the fraction scale of images, with the probability factor; to noise without fill_value.
+    """Erases a rectangle of about the fraction scale of images, with the probability factor; by default to noise.
 
     Shape: unchanged.
     Weights: none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -127,6 +128,19 @@ class Layer(Model):
     def passed_dtype(self, tensor: TensorType) -> str:
         """The dtype of what goes through unchanged: Keras casts floats to the layer's dtype, nothing else."""
         return self.output_dtype if tensor.dtype in FLOATS else tensor.dtype
+
+
+@cache
+def snake_case(name: str) -> str:
+    """`GlorotUniform` → `glorot_uniform`, `Conv2D` → `conv2d`, as Keras names its objects."""
+    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+@cache
+def default_name(cls: type[Layer]) -> str:
+    """The name of a layer that the spec gives none: its class's, in snake case (`relu`, where Keras has `re_lu`)."""
+    return snake_case(cls.__name__).replace("re_lu", "relu")
 
 
 @dataclass(frozen=True, slots=True)

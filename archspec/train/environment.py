@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shlex
 import sys
 from typing import Any
 
+BACKENDS = ("tensorflow", "jax")
 _PACKAGES = ("archspec", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "tensorflow-datasets")
 
 
@@ -37,7 +39,7 @@ def environment() -> dict[str, Any]:
 def choose_backend(wanted: str | None) -> str:
     """Makes Keras use the backend, which only works before it is loaded. Returns the one in use.
 
-    Raises RuntimeError where Keras is loaded with another one.
+    Raises RuntimeError where Keras is loaded with another one, and where the backend is none of ours or not installed.
     """
     if "keras" in sys.modules:
         import keras
@@ -47,6 +49,10 @@ def choose_backend(wanted: str | None) -> str:
             raise RuntimeError(f"run.backend is {wanted}, but Keras is already loaded with {loaded}")
         return loaded
     chosen = wanted or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if chosen not in BACKENDS:
+        raise RuntimeError(f"KERAS_BACKEND is {chosen}, but archspec works with {' and '.join(BACKENDS)}")
+    if importlib.util.find_spec(chosen) is None:
+        raise RuntimeError(f"the backend {chosen} is not installed: pip install {chosen}")
     os.environ["KERAS_BACKEND"] = chosen
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about its own start
     return chosen

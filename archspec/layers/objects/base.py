@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
@@ -12,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AllowInfNan, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from archspec.layers.base import DType, Model
+from archspec.layers.base import DType, Model, snake_case
 
 # Ranges that the arguments of many objects share.
 Finite = Annotated[float, AllowInfNan(False)]
@@ -115,13 +114,6 @@ REFUSED: Mapping[type[Object], Mapping[str, str]] = {
         "CallbackList": "list the callbacks themselves",
     },
 }
-
-
-@cache
-def snake_case(name: str) -> str:
-    """`GlorotUniform` → `glorot_uniform`, `Conv2D` → `conv2d`, as Keras names its objects."""
-    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 @cache
