@@ -71,7 +71,7 @@ class Architecture:
 
         Without `run_dir`, a new numbered folder is made under `runs/`.
         """
-        from archspec.train import train
+        from archspec.train.fit import train
 
         return train(self.document, self.graph, run_dir, **options)
 

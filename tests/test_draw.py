@@ -81,7 +81,7 @@ GRAPHS = {"residual": residual, "encoder": encoder, "odd": odd}
 def test_dot_is_as_in_the_golden_file(name: str) -> None:
     path = GOLDEN / f"{name}.dot"
     found = to_dot(diagram(GRAPHS[name]()))
-    if os.environ.get("UPDATE_GOLDEN"):
+    if os.environ.get("ARCHSPEC_UPDATE"):
         path.write_text(found, "utf-8")
     assert found == path.read_text("utf-8")
 

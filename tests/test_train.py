@@ -16,7 +16,8 @@ import pytest
 
 import archspec
 from archspec.data.plan import plan
-from archspec.train import RunFailed, TrainedRun
+from archspec.train.fit import TrainedRun
+from archspec.train.folder import RunFailed
 from archspec.train.check import check_settings
 from archspec.train.class_weight import class_weight
 from archspec.train.feed import Feeds, feeds

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import get_args
 
 from archspec.draw.diagram import diagram
 from archspec.draw.dot import Direction, to_dot
 from archspec.draw.engine import INSTALL, INSTALL_FONTS, DrawError, engine, fonts, render
+from archspec.files import write_whole
 from archspec.graph.ir import Graph
 
 FORMATS = ("dot", "svg", "pdf", "png")
@@ -35,7 +34,7 @@ def draw(graph: Graph, path: str | Path, *, format: str | None = None, direction
     if not path.parent.is_dir():
         raise DrawError(f"cannot write {path}: there is no folder {path.parent}")
     dot = to_dot(diagram(graph), direction)
-    write_whole(path, dot.encode() if format == "dot" else _rendered(dot, format, path))
+    _write(path, dot.encode() if format == "dot" else _rendered(dot, format, path))
     return path
 
 
@@ -51,21 +50,15 @@ def _rendered(dot: str, format: str, path: Path) -> bytes:
     graphviz = engine()
     if graphviz is None:
         beside = path.with_suffix(".dot")
-        write_whole(beside, dot.encode())
+        _write(beside, dot.encode())
         raise DrawError(f"there is no Graphviz here to make {format.upper()}, so only {beside} is written; {INSTALL}")
     if format in ("pdf", "png") and not fonts(graphviz).usable:
         raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
     return render(dot, format, graphviz)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes beside the file and renames, so that a reader never meets half of it. Raises DrawError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+def _write(path: Path, data: bytes) -> None:
     try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
+        write_whole(path, data)
     except OSError as error:
         raise DrawError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import yaml
-
+from archspec.files import write_whole
 from archspec.language import Document
+from archspec.language.dump import to_yaml
 
 
 class RunFailed(Exception):
@@ -76,16 +76,8 @@ class Status:
         write_json(self.folder / "status.json", said)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
-
-
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def write_spec(folder: Path, document: Document) -> None:
@@ -94,8 +86,10 @@ def write_spec(folder: Path, document: Document) -> None:
     home = (document.folder or Path()).resolve()
     for file, text in document.texts.items():
         if file == document.file:
-            write_text(folder / f"spec{suffix}", text)
+            write_whole(folder / f"spec{suffix}", text)
         elif Path(file).is_file():  # the other texts are changes from the command line
             path = Path(file).resolve()
-            write_text(folder / (path.relative_to(home) if path.is_relative_to(home) else f"files/{path.name}"), text)
-    write_text(folder / "resolved.yaml", yaml.safe_dump(dict(document.raw), sort_keys=False, allow_unicode=True))
+            copy = folder / (path.relative_to(home) if path.is_relative_to(home) else f"files/{path.name}")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(copy, text)
+    write_whole(folder / "resolved.yaml", to_yaml(document.raw))

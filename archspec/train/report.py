@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archspec.train.folder import write_json, write_text
+from archspec.files import write_whole
+from archspec.train.folder import write_json
 
 _PERCENT = ("accuracy", "precision", "recall")
 
@@ -38,7 +39,7 @@ def write_report(folder: Path, name: str, results: Mapping[str, Any], lines: Seq
     if lines:
         rate = f"{lines[-1]['learning_rate']:.3g}"
         parts.append(f"Each epoch's figures are in metrics.csv; the last learning rate was {rate}.\n")
-    write_text(folder / "report.md", "\n".join(parts))
+    write_whole(folder / "report.md", "\n".join(parts))
 
 
 def _cell(metric: str, figures: Mapping[str, float]) -> str:

@@ -1,5 +1,6 @@
 """Keras's initializers, regularizers, constraints, losses, metrics, schedules, optimizers and callbacks."""
 
+from archspec.layers.base import snake_case
 from archspec.layers.objects.base import (
     Callback,
     Constraint,
@@ -13,7 +14,6 @@ from archspec.layers.objects.base import (
     known,
     object_field,
     parse_object,
-    snake_case,
 )
 
 __all__ = [
