@@ -3,7 +3,7 @@
 >>> import archspec
 >>> net = archspec.load("specs/resnet.yaml@resnet50", params={"classes": 10})
 >>> net.summary().to_json()["parameters"]["total"]
-23528522
+23581642
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What archspec says of a mistake: a code, its place, the reason and the remedy. Rendered as text, JSON or for GitHub."""
+"""What archspec says of a mistake: a code, its place, the reason, the remedy. As text, as JSON, or for GitHub."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Time and memory of checking a spec of 10,000 and of 100,000 layers: the cost must grow with the graph, no faster.
 
-    python benchmarks/elaborate.py [--runs 3]
+python benchmarks/elaborate.py [--runs 3]
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def main() -> None:
         large.append(seconds(100_000))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
     print(f"10,000 layers: {statistics.median(small):.2f} s; 100,000 layers: {statistics.median(large):.2f} s")
-    print(f"ratio: {statistics.median(large) / statistics.median(small):.1f} (at most 12); peak {peak:.2f} GiB (under 2)")
+    print(
+        f"ratio: {statistics.median(large) / statistics.median(small):.1f} (at most 12); peak {peak:.2f} GiB (under 2)"
+    )
 
 
 if __name__ == "__main__":

@@ -16,12 +16,11 @@ import pytest
 
 import archspec
 from archspec.data.plan import plan
-from archspec.train.fit import TrainedRun
-from archspec.train.folder import RunFailed
 from archspec.train.check import check_settings
 from archspec.train.class_weight import class_weight
 from archspec.train.feed import Feeds, feeds
-from archspec.train.folder import new_folder
+from archspec.train.fit import TrainedRun
+from archspec.train.folder import RunFailed, new_folder
 from archspec.train.record import Record
 
 SPEC = """

@@ -62,11 +62,13 @@ def _not_one_verb(value: Mapping[str, Any], verbs: list[str], mark: Mark) -> Dia
 
 
 def _modifier_problem(step: Step) -> tuple[str, str, str | None] | None:
-    names = [step.name] if not isinstance(step.name, list) else step.name
+    if step.name == []:
+        return "name", "name should be text or a list of names, got []", None
+    names = step.name if isinstance(step.name, list) else [] if step.name is None else [step.name]
     for name in names:
-        if name is not None and not isinstance(name, str):
+        if not isinstance(name, str):
             return "name", f"name should be text or a list of names, got {show(name)}", None
-        if name is not None and not _good_name(name):
+        if not _good_name(name):
             help = "names are letters, digits and _, begin with no digit; $param inserts a value"
             return "name", f"{name!r} cannot be a name", help
         if name == "x":

@@ -31,4 +31,5 @@ def _parse_layer(value: Any) -> Any:
     return parse_layer(value) if isinstance(value, str | Mapping) else value
 
 
-LayerField = Annotated[SerializeAsAny[Layer], BeforeValidator(_parse_layer)]  # `{LSTM: 64}`, `{GRU: {units: 8}}`, `ReLU`
+# A layer inside another: `{LSTM: 64}`, `{GRU: {units: 8}}`, `ReLU`.
+LayerField = Annotated[SerializeAsAny[Layer], BeforeValidator(_parse_layer)]
