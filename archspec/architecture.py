@@ -62,6 +62,9 @@ class Architecture:
 
     def build(self) -> keras.Model:
         """The network as a functional Keras model with fresh weights; its layers are named as in the graph."""
+        from archspec.start import start_keras
+
+        start_keras()
         from archspec.build import build
 
         return build(self.graph)

@@ -107,6 +107,130 @@ class Formula(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "expression": self.expression, "arguments": list(self.arguments)}
 
 
+@register
+class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]
+    """x / (bias + alpha · sum of x² over neighbouring channels) ** beta. Krizhevsky et al. 2012, section 3.3.
+
+    Shape: (batch, …, channels) → the same.
+    """
+
+    def __init__(
+        self, depth_radius: int = 2, bias: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.depth_radius, self.bias, self.alpha, self.beta = depth_radius, bias, alpha, beta
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        radius, channels = self.depth_radius, inputs.shape[-1]
+        around = ops.pad(ops.square(inputs), [(0, 0)] * (len(inputs.shape) - 1) + [(radius, radius)])
+        total = sum(around[..., i : i + channels] for i in range(2 * radius + 1))
+        return inputs * ops.power(self.bias + self.alpha * total, -self.beta)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), **own}
+
+
+class _DisjointWindows(keras.layers.Layer):  # type: ignore[misc]
+    """What pooling with places and its inverse share: windows of pool_size side by side, padded as Keras pads."""
+
+    def __init__(self, pool_size: int | tuple[int, int] = (2, 2), padding: str = "valid", **options: Any) -> None:
+        super().__init__(**options)
+        self.pool_size = (pool_size, pool_size) if isinstance(pool_size, int) else tuple(pool_size)
+        self.padding = padding
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pool_size": list(self.pool_size), "padding": self.padding}
+
+    def padded(self, length: Any, size: int) -> tuple[Any, Any, Any]:
+        """The number of windows along an axis, and the padding before and after it; after it may be negative."""
+        if self.padding == "valid":
+            return length // size, 0, length // size * size - length
+        windows = -(-length // size)
+        missing = windows * size - length
+        return windows, missing // 2, missing - missing // 2
+
+
+@register
+class MaxPoolingWithArgmax2D(_DisjointWindows):
+    """The maximum of each window, and its place row · width + column in the image.
+
+    Shape: (batch, h, w, c) → (batch, h', w', c), and the same in int32. Zeiler & Fergus 2013, arXiv:1311.2901.
+    """
+
+    def call(self, inputs: Any) -> tuple[Any, Any]:
+        _, height, width, channels = ops.shape(inputs)
+        p, q = self.pool_size
+        rows, top, bottom = self.padded(height, p)
+        columns, left, right = self.padded(width, q)
+        if self.padding == "valid":
+            x = inputs[:, : rows * p, : columns * q]
+        else:
+            x = ops.pad(inputs, [(0, 0), (top, bottom), (left, right), (0, 0)], constant_values=-float("inf"))
+        windows = ops.transpose(ops.reshape(x, (-1, rows, p, columns, q, channels)), (0, 1, 3, 5, 2, 4))
+        best = ops.argmax(ops.reshape(windows, (-1, rows, columns, channels, p * q)), axis=-1)
+        best = ops.cast(best, "int32")
+        row = ops.reshape(ops.arange(rows, dtype="int32") * p - top, (1, -1, 1, 1)) + best // q
+        column = ops.reshape(ops.arange(columns, dtype="int32") * q - left, (1, 1, -1, 1)) + best % q
+        maxima = ops.max_pool(inputs, self.pool_size, self.pool_size, self.padding, "channels_last")
+        return maxima, row * width + column
+
+    def compute_output_spec(self, inputs: Any) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        batch, *spatial, channels = inputs.shape
+        lengths = [None if n is None else self.padded(n, p)[0] for n, p in zip(spatial, self.pool_size, strict=True)]
+        shape = (batch, *lengths, channels)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype), keras.KerasTensor(shape, dtype="int32")
+
+
+@register
+class MaxUnpooling2D(_DisjointWindows):
+    """Each value at its place, as MaxPoolingWithArgmax2D gave it, and 0 elsewhere.
+
+    Shape: (batch, h', w', c), and the places → (batch, *size, c). Noh et al. 2015, arXiv:1505.04366.
+    Each value and its place are spread over their window, and stay where that place is: no scatter, whose order and
+    speed depend on the backend.
+    """
+
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int] = (2, 2),
+        size: tuple[int, int] | None = None,
+        padding: str = "valid",
+        **options: Any,
+    ) -> None:
+        super().__init__(pool_size, padding, **options)
+        self.size = None if size is None else tuple(size)
+
+    def call(self, inputs: Any, indices: Any) -> Any:
+        _, rows, columns, _ = ops.shape(inputs)
+        height, width = self.size or (rows * self.pool_size[0], columns * self.pool_size[1])
+        spread = self._spread(inputs, height, width, 0)
+        places = self._spread(indices, height, width, -1)
+        own = ops.arange(height, dtype="int32")[:, None] * width + ops.arange(width, dtype="int32")[None, :]
+        return ops.where(places == own[None, :, :, None], spread, ops.zeros_like(spread))
+
+    def _spread(self, x: Any, height: Any, width: Any, empty: int) -> Any:
+        """Each element over its window, cut to the image; `empty` where the image goes on beyond the windows."""
+        p, q = self.pool_size
+        (_, top, bottom), (_, left, right) = self.padded(height, p), self.padded(width, q)
+        x = ops.repeat(ops.repeat(x, p, axis=1), q, axis=2)
+        if self.padding == "valid":
+            return ops.pad(x, [(0, 0), (0, -bottom), (0, -right), (0, 0)], constant_values=empty)
+        return x[:, top : top + height, left : left + width]
+
+    def compute_output_spec(self, inputs: Any, indices: Any) -> keras.KerasTensor:
+        batch, *spatial, channels = inputs.shape
+        whole = [None if n is None else n * p for n, p in zip(spatial, self.pool_size, strict=True)]
+        return keras.KerasTensor((batch, *(self.size or whole), channels), dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": None if self.size is None else list(self.size)}
+
+
 def _function(name: str) -> Any:
     """Keras's function, if formulas may call it: a saved model's formula is as foreign as a spec's."""
     find(name)

@@ -64,7 +64,6 @@ def main() -> None:
     """Runs a command; only here are errors caught."""
     from archspec.diagnostics import SpecError
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on its own build are of no use here
     try:
         code = cli.main(prog_name="archspec", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -23,6 +23,7 @@ FAMILIES = (
     "regularization",
     "merging",
     "weight",
+    "own",
     "formula",
     "recurrent",
     "conv_recurrent",

@@ -10,6 +10,8 @@ import shlex
 import sys
 from typing import Any
 
+from archspec.start import start_keras
+
 BACKENDS = ("tensorflow", "jax")
 _PACKAGES = ("archspec", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "tensorflow-datasets")
 
@@ -54,5 +56,5 @@ def choose_backend(wanted: str | None) -> str:
     if importlib.util.find_spec(chosen) is None:
         raise RuntimeError(f"the backend {chosen} is not installed: pip install {chosen}")
     os.environ["KERAS_BACKEND"] = chosen
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes about its own start
+    start_keras()
     return chosen
