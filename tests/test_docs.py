@@ -1,6 +1,6 @@
 """Every fenced block of README.md and docs/*.md is run, none is skipped.
 
-What a block needs beyond its text stands in an HTML comment directly before it:
+What a block needs beyond its text stands in HTML comments directly before it:
 
     <!-- inputs: {image: [28, 28, 3]} -->     keys of a spec around a fragment: inputs, params, layers, …
     <!-- error: E206 -->                      the spec is wrong, with this code
@@ -53,7 +53,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 COPIED = ("specs", "docs", "tests/golden")
 
 _FENCE = re.compile(r"(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
-_COMMENT = re.compile(r"<!--(?P<text>.*?)-->\s*\Z", re.DOTALL)
+_COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
+_COMMENTS = re.compile(r"(<!--((?!-->).)*-->\s*)+\Z", re.DOTALL)  # those directly before a block
 _DIRECTIVES = frozenset({"error", "file", "exit", "slow"})
 _SPECS, _SHELLS = ("yaml", "json"), ("sh", "bash", "console")
 _PROGRAMS = frozenset({"archspec", "python", "cat", "ls", "head", "diff"})
@@ -72,9 +73,9 @@ class Block:
     document: Path
     line: int
     language: str
-    text: str
+    text: str = field(repr=False)
     given: Mapping[str, Any] = field(default_factory=dict)
-    follows: Block | None = None  # the block directly before it, with no prose between
+    follows: Block | None = field(default=None, repr=False)  # the block directly before it, with no prose between
 
     @property
     def name(self) -> str:
@@ -104,11 +105,12 @@ def parse(document: Path, text: str) -> Iterator[Block]:
             at += 1
         assert at < len(lines), f"{document.name}:{start + 1}: the fence is not closed"
         between = "\n".join(prose)
-        comment = _COMMENT.search(between)
+        comments = _COMMENTS.search(between)
         body = textwrap.dedent("\n".join(lines[start + 1 : at])) + "\n"
-        bare = re.sub(r"<!--.*?-->", "", between, flags=re.DOTALL).strip()
-        given = _given(document, start, comment["text"]) if comment else {}
-        follows = last if last and not bare else None
+        given: dict[str, Any] = {}
+        for comment in _COMMENT.findall(comments[0]) if comments else ():
+            given |= _given(document, start, comment)
+        follows = last if last and not _COMMENT.sub("", between).strip() else None
         last = Block(document, start + 1, opening["info"].strip(), body, given, follows)
         yield last
         prose = []
@@ -140,7 +142,7 @@ class Workshop:
     """A copy of the repository's specs for one document, and the results of the blocks that ran in it."""
 
     folder: Path
-    outputs: dict[Block, str] = field(default_factory=dict)
+    outputs: dict[Block, str] = field(default_factory=dict, repr=False)
 
     def output(self, block: Block) -> str:
         """What a block prints, the earlier ones of its document having run before it."""
@@ -296,7 +298,8 @@ def test_commands_and_programs_run(block: Block, workshops: dict[Path, Workshop]
 def test_output_is_as_shown(block: Block, workshops: dict[Path, Workshop]) -> None:
     before = block.follows
     assert before and before.language in (*_SHELLS, "python"), f"{block.name}: text must directly follow a command"
-    assert matches(block.text, workshops[block.document].output(before)), workshops[block.document].output(before)
+    printed = workshops[block.document].output(before)
+    assert matches(block.text, printed), f"{block.name} is not what is printed:\n{printed}"
 
 
 def matches(shown: str, printed: str) -> bool:

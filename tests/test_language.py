@@ -111,7 +111,40 @@ def test_a_change_is_as_if_it_stood_in_the_file(units: int) -> None:
 # --- any text gives a graph or a SpecError -------------------------------------------------------
 
 words = st.sampled_from(
-    ["archspec: 1", "name: t", "inputs:", "  image: [8, 8, 4]", "layers:", "  - Dense: 3", "  - {Dense: =n, from: y}", "params: {n: 3}", "blocks:", "  b:", "    layers: [ReLU]", "  - b", "  - add: [x, x]", "  - {repeat: 3, Dense: 2}", "expect: {params: 3}", "[", "}", ": :", "- -", "use: {a: b.yaml}", "outputs: [x]", "data: {source: 3}", "train: 5", "*a", "&a [1]", "!!set {a}", "'", '"', "=1/0", "? a", "  - expr: x @ x", "\t"]
+    [
+        "archspec: 1",
+        "name: t",
+        "inputs:",
+        "  image: [8, 8, 4]",
+        "layers:",
+        "  - Dense: 3",
+        "  - {Dense: =n, from: y}",
+        "params: {n: 3}",
+        "blocks:",
+        "  b:",
+        "    layers: [ReLU]",
+        "  - b",
+        "  - add: [x, x]",
+        "  - {repeat: 3, Dense: 2}",
+        "expect: {params: 3}",
+        "[",
+        "}",
+        ": :",
+        "- -",
+        "use: {a: b.yaml}",
+        "outputs: [x]",
+        "data: {source: 3}",
+        "train: 5",
+        "*a",
+        "&a [1]",
+        "!!set {a}",
+        "'",
+        '"',
+        "=1/0",
+        "? a",
+        "  - expr: x @ x",
+        "\t",
+    ]
 )
 
 
@@ -257,6 +290,19 @@ def test_use_and_extends_stay_below_the_folder(tmp_path: Path) -> None:
             with pytest.raises(archspec.SpecError, match="E108"):
                 archspec.load(spec)
             archspec.load(spec, allow=[tmp_path])
+
+
+def test_extending_a_spec_of_another_folder_finds_what_it_uses(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "lib.yaml").write_text("archspec: 1\nname: lib\nblocks: {b: {layers: [ReLU]}}\n")
+    base = "archspec: 1\nname: base\nparams: {n: 2}\nvariants: {wide: {n: 4}, wrong: {n: 0}}\nuse: {lib: lib.yaml}\n"
+    (inner / "base.yaml").write_text(base + "inputs: {image: [8]}\nlayers: [Dense: =n, lib.b]\n")
+    outer = tmp_path / "outer.yaml"
+    outer.write_text("archspec: 1\nname: outer\nextends: inner/base.yaml@wide\n")
+    network = archspec.load(outer)
+    assert [str(t) for t in network.graph.nodes["b.relu"].outputs] == ["(4,)"]
+    assert not network.document.variants
 
 
 def test_the_package_is_lazy() -> None:

@@ -231,6 +231,32 @@ class MaxUnpooling2D(_DisjointWindows):
         return {**super().get_config(), "size": None if self.size is None else list(self.size)}
 
 
+@register
+class Sampling(keras.layers.Layer):  # type: ignore[misc]
+    """A sample of normal distributions by the reparameterization trick: mean + exp(log_var / 2) · noise.
+
+    Shape: (batch, …) twice → (batch, …). Kingma & Welling 2013, arXiv:1312.6114.
+    """
+
+    def __init__(self, seed: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, mean_shape: Any, log_var_shape: Any) -> None:
+        self.built = True
+
+    def call(self, mean: Any, log_var: Any) -> Any:
+        noise = keras.random.normal(ops.shape(mean), dtype=self.compute_dtype, seed=self.seed_generator)
+        return mean + ops.exp(log_var / 2) * noise
+
+    def compute_output_spec(self, mean: Any, log_var: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(mean.shape, dtype=self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+
 def _function(name: str) -> Any:
     """Keras's function, if formulas may call it: a saved model's formula is as foreign as a spec's."""
     find(name)

@@ -168,7 +168,7 @@ class Elaborator:
         if not isinstance(path, str):
             self.fail(Diagnostic("E305", f"expected the name of a tensor, got {show(path)}", mark.span), site.where)
         frame, x = site.frame, site.x
-        path = self.inserted(path, mark, site) if "$" in path else path
+        path = ".".join(self.inserted(part, mark, site) if "$" in part else part for part in path.split("."))
         value = frame.tensor(path, x)
         if value is None or value is UNSET:
             first, _, rest = path.rpartition(".")

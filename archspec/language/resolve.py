@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,7 +169,10 @@ class _Loader:
             place = mark.at("extends")
             path, shown, base_variant, links = self.locate(data["extends"], place, folder, chain)
             base, base_mark = self.resolved(self.source(path, shown), path.parent, base_variant, links)
-            base = {k: v for k, v in base.items() if k != "expect"}  # claims about the base alone
+            # Claims are about the base alone; and whoever extends one variant has made the choice.
+            left_out = ("expect", "variants") if base_variant else ("expect",)
+            base = {k: v for k, v in base.items() if k not in left_out}
+            _move_use(base, path.parent, folder)
             data, mark = merge(base, base_mark, {k: v for k, v in data.items() if k != "extends"}, mark)
         else:
             data, mark = _copy(data), mark
@@ -206,6 +210,14 @@ class _Loader:
             near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.*"))) if path.parent.is_dir() else None
             raise SpecError([Diagnostic("E101", f"there is no file {path}", place.span, help=near)])
         return path, str(path), variant, (*chain, real)
+
+
+def _move_use(data: dict[str, Any], written: Path, folder: Path | None) -> None:
+    """References in `use` are relative to the file they stand in; makes them so for another folder."""
+    use = data.get("use")
+    if isinstance(use, dict) and folder is not None and written.resolve() != folder.resolve():
+        for name, reference in use.items():
+            use[name] = os.path.relpath(written / reference, folder) if isinstance(reference, str) else reference
 
 
 def _copy(data: Any) -> Any:

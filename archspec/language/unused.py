@@ -79,6 +79,8 @@ def _layer_arguments(e: Elaborator, step: Step) -> None:
     try:
         cls.model_validate(known)
     except ValidationError as error:
+        if computed and any(detail["type"] == "argument_clash" for detail in error.errors(include_url=False)):
+            return  # a computed argument may be the one that is missed
         for diagnostic in diagnose(error, cls.__name__, cls, known, mark):
             if not (diagnostic.code == "E202" and computed):
                 e.report(diagnostic)

@@ -109,3 +109,26 @@ class MaxUnpooling2D(Layer):
                     help="size is the image's before the pooling; pool_size and padding are the pooling's",
                 )
         return TensorType((*self.size, inputs.shape[-1]), self.output_dtype)
+
+
+class Sampling(Layer):
+    """A sample of the normal distributions that a mean and a log-variance describe: mean + exp(log_var / 2) · noise.
+
+    The noise is drawn anew in each call, in training and after it; gradients flow to both inputs.
+
+    Shape: two tensors of the same shape → that shape.
+    Weights: none.
+    MACs: 0.
+    Errors: different shapes.
+    Paper: Kingma & Welling 2013, arXiv:1312.6114, section 2.4 (the reparameterization trick).
+    """
+
+    ROLE = "regularization"
+    OWN = True
+    EXAMPLES = (Example({"seed": 1}, ((8,), (8,))), Example({}, ((None, 4, 2), (None, 4, 2))))
+
+    seed: int | None = None
+
+    def infer(self, mean: TensorType, log_var: TensorType) -> TensorType:
+        check_shape("the log-variance of Sampling", log_var, mean.shape)
+        return TensorType(mean.shape, self.output_dtype)
