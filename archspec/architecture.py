@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.diagnostics import Diagnostic, SpecError, in_order
 from archspec.graph.ir import Graph
 from archspec.language import Document, Limits, elaborate, resolve
+from archspec.language.changes import Change, python_changes, read_changes
 from archspec.language.source import Format
 
 if TYPE_CHECKING:
@@ -123,6 +124,6 @@ def loads(
 
 def _changes(
     params: Mapping[str, Any] | None, set: Mapping[str, Any] | None, texts: Sequence[str], limits: Limits
-) -> list[resolve.Change]:
+) -> list[Change]:
     values = {f"params.{name}": value for name, value in (params or {}).items()} | dict(set or {})
-    return resolve.python_changes(values) if values else resolve.read_changes(texts, limits)
+    return python_changes(values) + read_changes(texts, limits)

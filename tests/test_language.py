@@ -259,6 +259,8 @@ def test_load_takes_params_and_paths() -> None:
     assert network.name == "resnet50"
     assert network.summary().to_json()["parameters"]["total"] == 23581642
     assert network.document.train is not None and network.document.train["epochs"] == 2
+    both = archspec.load(SPECS / "resnet.yaml@resnet50", params={"classes": 10}, changes=["train.epochs=3"])
+    assert both.document.train and both.document.train["epochs"] == 3 and both.graph.outputs
     with pytest.raises(archspec.SpecError, match="E203") as caught:
         archspec.load(SPECS / "resnet.yaml", params={"classes": "many"})
     assert caught.value.diagnostics[0].code == "E203"

@@ -28,7 +28,7 @@ def command(
     """Draw a network: its layers with their shapes, its blocks as frames around them.
 
     \b
-        archspec draw resnet.yaml@resnet18                 into resnet_resnet18.svg
+        archspec draw resnet.yaml@resnet18                 into resnet18.svg
         archspec draw resnet.yaml@resnet18 -o figure.pdf   for a paper
         archspec draw unet.yaml -o unet.dot                to lay out and edit with Graphviz
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from archspec.diagnostics import SpecError
 from archspec.language.document import Document
-from archspec.language.elaborate import Elaborator
+from archspec.language.evaluation import Evaluation
 from archspec.language.scope import POISON, Failed, Site
 from archspec.language.source import Mark
 from archspec.language.validation import diagnose
@@ -29,18 +29,18 @@ def section(document: Document, key: str, model: type[M], names: Mapping[str, An
     """
     raw = document.raw.get(key) or {}
     mark = document.mark.at(key) if key in document.raw else Mark(document.mark.span)
-    elaborator = Elaborator(document)
+    evaluation = Evaluation(document)
     try:
-        frame = elaborator.frame(document, {}, document.mark, ())
+        frame = evaluation.frame(document, {}, document.mark, ())
         frame.variables.update({name: value for name, value in names.items() if name not in frame.variables})
         site = Site(POISON, frame)
         values = {}
         for name, value in raw.items():
             place = mark.items.get(name, mark)
-            values[name] = _frozen(value) if name in _STEPS else elaborator.value(value, place, site)
+            values[name] = _frozen(value) if name in _STEPS else evaluation.value(value, place, site)
     except Failed:
         values = {}
-    elaborator.raise_found()
+    evaluation.raise_found()
     try:
         return model.model_validate(values)
     except ValidationError as error:
