@@ -116,6 +116,8 @@ def _block_inputs(e: Elaborator, action: Action, name: str, declared: Sequence[s
     if any(value is POISON for value in pairs.values()):
         raise Failed
     frame.names.update(pairs)
+    for hidden in pairs:  # what the block names itself is nearer than the spec's params
+        frame.variables.pop(hidden, None)
     first = pairs[declared[0]]
     if first is UNSET:
         e.tensor("x", action.step.mark, action.site)
@@ -200,9 +202,13 @@ def let(e: Elaborator, action: Action) -> Value:
             Diagnostic("E305", f"let maps names to tensors, got {show(step.value)}", verb_span(step), help=help),
             action,
         )
-    new = {name: e.tensor(path, step.value_mark.at(name), action.site) for name, path in step.value.items()}
+    mark = step.value_mark
+    new = {
+        e.inserted(name, mark.at(name), action.site): e.tensor(path, mark.at(name), action.site)
+        for name, path in step.value.items()
+    }
     for name in new:
-        if name == "x" or not name.isidentifier():
+        if name == "x":
             message = f"{name!r} cannot be a name"
             fail(e, Diagnostic("E203", message, step.value_mark.key(name), help="continue from it: from: NAME"), action)
     action.site.frame.names.update(new)

@@ -285,7 +285,10 @@ class Elaborator(Evaluation):
         names = [self.inserted(name, step.mark.at("name"), site) for name in names_of(step)]
         if turn and any("$" in name for name in names_of(step)):
             turn = replace(turn, suffix="")
-        value = verbs.apply_verb(self, Action(step, site, names[0] if names else None, turn))
+        try:
+            value = verbs.apply_verb(self, Action(step, site, names[0] if names else None, turn))
+        except Failed:
+            value = POISON
         self.bind(step, names, turn.suffix if turn else "", value, site)
         return value
 

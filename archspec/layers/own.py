@@ -105,7 +105,7 @@ class MaxUnpooling2D(Layer):
             pooled = -(-length // p) if self.padding == "same" else length // p
             if n not in (None, pooled):
                 raise ShapeError(
-                    f"MaxUnpooling2D cannot unpool {inputs} to {self.size}: pooling gives {pooled} of {length}, not {n}",
+                    f"MaxUnpooling2D cannot unpool {inputs} to {self.size}: pooling makes {length} {pooled}, not {n}",
                     help="size is the image's before the pooling; pool_size and padding are the pooling's",
                 )
         return TensorType((*self.size, inputs.shape[-1]), self.output_dtype)
