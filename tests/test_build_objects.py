@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from archspec.build.layers import Formula, Weight
+import archspec.build.layers
+from archspec.build.layers import Formula
 from archspec.build.objects import call_arguments, keras_layer
 from archspec.layers import catalogue, parse_layer
 from archspec.layers.base import Example, Layer
@@ -31,7 +32,7 @@ EXAMPLES = [
 def test_every_example_of_the_catalogue_is_made(cls: type[Layer], example: Example) -> None:
     layer = cls.model_validate(example.arguments)
     made = keras_layer(layer, name="scope.layer1", trainable=False)
-    assert type(made) is (Weight if cls is WeightLayer else getattr(keras.layers, cls.__name__, Formula))
+    assert type(made) is getattr(archspec.build.layers if cls.OWN else keras.layers, cls.__name__)
     assert made.name == "scope.layer1"
     assert not made.trainable
     assert keras_layer(layer).trainable

@@ -207,10 +207,9 @@ def let(e: Elaborator, action: Action) -> Value:
         e.inserted(name, mark.at(name), action.site): e.tensor(path, mark.at(name), action.site)
         for name, path in step.value.items()
     }
-    for name in new:
-        if name == "x":
-            message = f"{name!r} cannot be a name"
-            fail(e, Diagnostic("E203", message, step.value_mark.key(name), help="continue from it: from: NAME"), action)
+    if "x" in new:
+        help = "continue from it: from: NAME"
+        fail(e, Diagnostic("E203", "x cannot be a name: it is the current tensor", mark.key("x"), help=help), action)
     action.site.frame.names.update(new)
     return action.site.x
 

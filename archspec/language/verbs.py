@@ -179,6 +179,8 @@ def expr(e: Elaborator, action: Action) -> Value:
     site = current(e, action)
 
     def lookup(name: str) -> Any:
+        if name in site.frame.variables and name in site.frame.names:
+            raise ExpressionError(f"{name} is both a param and a tensor here", "give one of them another name")
         value = site.frame.lookup(name, site.x)
         if value is POISON:
             raise Failed
