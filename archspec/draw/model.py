@@ -50,7 +50,7 @@ class Box:
     path: str = ""  # the spec path
     settings: str = ""  # for hovers: the layer's class with its arguments, the block's use
     layers: tuple[str, ...] = ()  # the graph's nodes that it stands for, of all repeats and uses
-    inner: tuple[Wire, ...] = ()  # the tensors that stay inside it
+    inner: tuple[Wire, ...] = ()  # the tensors that stay inside it; with a panel, only those between its repeats
     parameters: int = 0  # of all its layers together
     macs: int = 0
 
@@ -136,20 +136,15 @@ def count(figure: Figure) -> int:
 def unfold(figure: Figure) -> tuple[frozenset[str], frozenset[Wire]]:
     """The layers and the tensors' ways that the figure stands for: those of the graph, where nothing was left out.
 
-    What a block row stands for counts where its panel shows it, so that a panel that forgets something is noticed.
+    What a block row stands for counts where its panel shows it, so that a panel that forgets something is noticed; the
+    row itself adds only the tensors that go from one repeat to the next.
     """
-    shown = {panel.id for panel in figure.panels}
     layers: set[str] = set()
     wires: set[Wire] = set()
     for panel in figure.panels:
         for box in boxes(panel.items):
-            if box.panel not in shown or not box.panel:
-                layers.update(box.layers)
-                wires.update(box.inner)
-            else:
-                own = set(box.layers)
-                drawn = {name for p in figure.panels if p.id == box.panel for b in boxes(p.items) for name in b.layers}
-                wires.update(wire for wire in box.inner if wire[0] in own and not {wire[0], wire[2]} - drawn)
+            layers.update(() if box.panel else box.layers)
+            wires.update(box.inner)
         wires.update(wire for edge in panel.edges for wire in edge.wires)
         wires.update(wire for group in groups(panel.items) for wire in group.inner)
     return frozenset(layers), frozenset(wires)
