@@ -1,6 +1,7 @@
-"""Pictures of graphs: graph → diagram → DOT → SVG, PDF, PNG. Needs Graphviz for all but DOT."""
+"""Pictures of graphs: graph → figure (the model) → DOT, laid out panel by panel → SVG, PDF, PNG."""
 
 from archspec.draw.engine import DrawError, Engine, Fonts, engine, fonts
-from archspec.draw.picture import FORMATS, draw
+from archspec.draw.options import Options, options
+from archspec.draw.picture import FORMATS, diagram, draw, measure
 
-__all__ = ["FORMATS", "DrawError", "Engine", "Fonts", "draw", "engine", "fonts"]
+__all__ = ["FORMATS", "DrawError", "Engine", "Fonts", "Options", "diagram", "draw", "engine", "fonts", "measure", "options"]

@@ -1,146 +1,262 @@
-"""Diagram → DOT. The same diagram gives the same bytes."""
+"""A panel → DOT, for Graphviz to lay out. The same panel gives the same bytes."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from archspec.draw.diagram import Box, Diagram, Group, Line, common
 from archspec.draw.engine import FONT
-from archspec.draw.palette import GROUP, GROUP_LINE, INK, LINE, MUTED, fill
+from archspec.draw.model import Box, Edge, Group, Panel, boxes
+from archspec.draw.palette import Colours
 
-Direction = Literal["TB", "LR"]
-Home = tuple[str, ...]  # the ids of the groups around a box, outermost first
-Items = tuple[Box | Group, ...]
-Lines = dict[Home, list[tuple[str, str, dict[str, str]]]]  # by the groups around both ends: tail, head, attributes
-
-TEXT_SIZE, SMALL_SIZE = 8, 7  # points; whole ones, as Graphviz cuts the rest off in HTML labels
-
-BOLD_WIDTH, SMALL_WIDTH = 5, 4  # points a character takes on average, in titles and in small text
-
-# splines=ortho crashes some releases of Graphviz, curved runs through boxes, concentrate merges lines that differ.
-GRAPH = {
-    "fontname": FONT, "fontsize": str(TEXT_SIZE), "fontcolor": INK, "bgcolor": "white", "nodesep": "0.1",
-    "ranksep": "0.13", "pad": "0.02", "margin": "0", "splines": "true", "newrank": "true",
-}  # fmt: skip
-NODE = {
-    "shape": "box", "style": "filled", "color": LINE, "penwidth": "0.6", "fontname": FONT, "fontsize": str(TEXT_SIZE),
-    "fontcolor": INK, "height": "0.2", "width": "0", "margin": "0.05,0.02",
-}  # fmt: skip
-EDGE = {
-    "color": LINE, "penwidth": "0.7", "arrowsize": "0.45", "fontname": FONT, "fontsize": str(SMALL_SIZE),
-    "fontcolor": MUTED, "labeldistance": "0.8",
-}  # fmt: skip
-MAIN_WEIGHT, OTHER_WEIGHT = "50", "1"  # with 0, lines that skip layers leave their group
+Home = tuple[str, ...]
+MAIN_WEIGHT, OTHER_WEIGHT = "50", "1"
 
 
-def to_dot(diagram: Diagram, direction: Direction = "TB") -> str:
-    """The diagram in Graphviz's language."""
-    import graphviz
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How boxes and edges look. `rankdir` is Graphviz's; `shapes` says where tensors' shapes stand."""
 
-    dot = graphviz.Digraph(
-        _literal(diagram.name), graph_attr={"rankdir": direction, **GRAPH}, node_attr=NODE, edge_attr=EDGE
-    )
-    homes = {box.id: (box, home) for box, home in _boxes(diagram.items)}
-    points = {box.id for box, _ in homes.values() if box.kind == "point"}
-    lines: Lines = {}
-    for line in diagram.lines:
-        home = common([homes[line.tail][1], homes[line.head][1]])
-        lines.setdefault(home, []).append((line.tail, line.head, _line_attributes(line, points)))
-    _write(dot, diagram.items, (), lines, direction)
-    return str(dot.source)
+    colours: Colours = field(default_factory=Colours)
+    size: int = 8
+    rankdir: str = "TB"
+    shapes: str = "node"
+    trainable: bool = False
+    u: bool = False
+
+    @property
+    def small(self) -> int:
+        return self.size - 1
 
 
-def _boxes(items: Items, home: Home = ()) -> Iterator[tuple[Box, Home]]:
-    """Every box and the groups around it, outermost first."""
+def attributes(values: Mapping[str, str]) -> str:
+    """`[name="value", …]`; values that begin with < and end with > are markup."""
+    return "[" + ", ".join(f"{name}={_value(value)}" for name, value in values.items()) + "]"
+
+
+def _value(value: str) -> str:
+    if value.startswith("<") and value.endswith(">"):
+        return value
+    return '"' + value.replace('"', '\\"') + '"'
+
+
+def quoted(id: str) -> str:
+    return '"' + id.replace('"', '\\"') + '"'
+
+
+def head(style: Style) -> list[str]:
+    """The lines that set the defaults. splines=ortho crashes some releases, curved runs through boxes."""
+    theme = style.colours.theme
+    font = {"fontname": FONT, "fontsize": str(style.size), "fontcolor": theme.ink}
+    graph = font | {"rankdir": style.rankdir, "bgcolor": theme.paper, "nodesep": "0.1", "ranksep": "0.12", "pad": "0.02",
+        "margin": "0", "splines": "true", "newrank": "true"}  # fmt: skip
+    node = font | {"shape": "box", "style": "filled", "color": theme.line, "penwidth": "0.6", "height": "0.2", "width": "0",
+        "margin": "0.05,0.02"}  # fmt: skip
+    edge = {"color": theme.line, "penwidth": "0.7", "arrowsize": "0.45", "fontname": FONT, "fontsize": str(style.small),
+        "fontcolor": theme.muted}  # fmt: skip
+    return [f"  {kind} {attributes(values)}" for kind, values in (("graph", graph), ("node", node), ("edge", edge))]
+
+
+def panel_dot(panel: Panel, style: Style) -> str:
+    """One panel for the layout."""
+    lines = ["digraph {", *head(style)]
+    items, indent = panel.items, "  "
+    if panel.title:
+        lines.append(f"  subgraph {quoted('cluster_' + panel.id)} {{ graph {attributes(panel_attributes(panel, style))}")
+        indent = "    "
+    homes = {box.id: home for box, home in _homes(panel.items)}
+    by_home: dict[Home, list[Edge]] = {}
+    for edge in panel.edges:
+        by_home.setdefault(_common(homes[edge.tail], homes[edge.head]), []).append(edge)
+    widths = _widths(panel, style)
+    lines += _items(items, (), by_home, widths, style, panel, indent)
+    if style.u:
+        lines += _levels(panel)
+    lines += ["  }"] if panel.title else []
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _homes(items: tuple[Box | Group, ...], home: Home = ()) -> Iterator[tuple[Box, Home]]:
     for item in items:
         if isinstance(item, Group):
-            yield from _boxes(item.items, (*home, item.id))
+            yield from _homes(item.items, (*home, item.id))
         else:
             yield item, home
 
 
-def _write(dot: Any, items: Items, home: Home, lines: Lines, direction: Direction) -> None:
-    """A group's boxes, its groups, then the lines that stay inside it, so that the layout keeps them inside."""
+def _common(a: Home, b: Home) -> Home:
+    shared = 0
+    while shared < min(len(a), len(b)) and a[shared] == b[shared]:
+        shared += 1
+    return a[:shared]
+
+
+def _items(
+    items: tuple[Box | Group, ...], home: Home, edges: dict[Home, list[Edge]], widths: dict[str, int], style: Style,
+    panel: Panel, indent: str,
+) -> list[str]:  # fmt: skip
+    """Boxes, groups, then the edges that stay inside, so that the layout keeps them inside."""
+    lines = []
     for item in items:
         if isinstance(item, Group):
-            with dot.subgraph(name=f"cluster_{item.id}") as inner:
-                inner.attr(**_group_attributes(item, direction))
-                _write(inner, item.items, (*home, item.id), lines, direction)
+            lines.append(f"{indent}subgraph {quoted('cluster_' + item.id)} {{")
+            lines.append(f"{indent}  graph {attributes(group_attributes(item, style))}")
+            lines += _items(item.items, (*home, item.id), edges, widths, style, panel, indent + "  ")
+            lines.append(f"{indent}}}")
         else:
-            dot.node(item.id, **_box_attributes(item))
-    for tail, head, attributes in lines.get(home, ()):
-        dot.edge(tail, head, **attributes)
+            lines.append(f"{indent}{quoted(item.id)} {attributes(box_attributes(item, style, widths.get(item.id, 0)))}")
+    right = right_side(panel) if style.u else set()
+    for edge in edges.get(home, ()):
+        tail, head = (edge.head, edge.tail) if edge.head in right and edge.kind == "main" else (edge.tail, edge.head)
+        lines.append(f"{indent}{quoted(tail)} -> {quoted(head)} {attributes(edge_attributes(edge, style, tail != edge.tail))}")
+    return lines
 
 
-def _group_attributes(group: Group, direction: Direction) -> dict[str, str]:
-    return {
-        "label": _title(group, direction), "id": _literal(group.path), "tooltip": _tooltip(group.path, group.settings),
-        "labeljust": "l", "style": "filled", "fillcolor": GROUP, "color": GROUP_LINE, "penwidth": "0.6", "margin": "4",
-    }  # fmt: skip
+def right_side(panel: Panel) -> set[str]:
+    """The boxes of a U that go up again."""
+    order = [box.id for box in boxes(panel.items)]
+    return set(order[order.index(panel.levels[-1][1]) :])
 
 
-def _title(group: Group, direction: Direction) -> str:
-    """The group's name, below it its block's; in a column beside as much room, clear of the line down the middle."""
-    name = f"<b>{_text(group.title)}</b>" + (f'<br align="left"/>{_small(group.block)}' if group.block else "")
-    room = max(len(group.title) * BOLD_WIDTH, len(group.block) * SMALL_WIDTH) if direction == "TB" else 0
-    cells = f'<td align="left" balign="left">{name}</td><td width="{room}"></td>'
-    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>{cells}</tr></table>>'
+def _levels(panel: Panel) -> list[str]:
+    order = [box.id for box in boxes(panel.items)]
+    pairs = list(panel.levels)
+    if order[0] != pairs[0][0] and order[-1] != pairs[0][1]:
+        pairs.insert(0, (order[0], order[-1]))
+    return [f"  {{rank=same; {quoted(a)}; {quoted(b)}}}" for a, b in pairs]
 
 
-def _box_attributes(box: Box) -> dict[str, str]:
+def _widths(panel: Panel, style: Style) -> dict[str, int]:
+    """Equal widths for the boxes of a column: those with no frame around them."""
+    rows = [item for item in panel.items if isinstance(item, Box) and item.kind in ("layer", "block", "input", "output")]
+    if panel.title or style.rankdir == "LR":
+        return {}
+    width = max((_width(box, style) for box in rows), default=0)
+    return {box.id: width for box in rows}
+
+
+def _width(box: Box, style: Style) -> int:
+    """Points that the box's lines need, a little wide to be safe."""
+    shape = box.shape if style.shapes == "node" and not style.u else ""
+    side = breadth(shape, style.small)
+    if box.kind != "block":
+        return int(breadth(box.label, style.size) + side) + 12
+    times = breadth(f"  ×{box.times}", style.size) * 1.08 if box.times > 1 else 0
+    return int(max(breadth(box.label, style.size) * 1.08 + times, breadth(box.detail, style.small) + side)) + 12
+
+
+def breadth(content: str, size: float) -> float:
+    """A text's width in points, by Helvetica's metrics in five classes of characters."""
+    return size * sum(
+        0.28 if c in " ,./il|tjf:;'()I[]!" else 0.83 if c in "mwMW%" else 0.67 if c.isupper() else 1.0 if c > "\u2e7f" else 0.56
+        for c in content
+    )
+
+
+def panel_attributes(panel: Panel, style: Style) -> dict[str, str]:
+    formals = f" ({', '.join(panel.formals)})" if panel.formals else ""
+    theme = style.colours.theme
+    times = f"<b>×{panel.times}</b>" if panel.times > 1 else ""
+    cells = f'<td align="left"><b>{text(panel.title)}</b>{text(formals) if formals else ""}</td><td width="8"></td><td align="right">{times}</td>'
+    return {"label": _table(cells), "labeljust": "l", "style": "filled", "fillcolor": theme.group, "color": theme.group_line,
+        "penwidth": "0.6", "margin": "5"}  # fmt: skip
+
+
+def group_attributes(group: Group, style: Style) -> dict[str, str]:
+    theme = style.colours.theme
+    name = f"<b>{text(group.label)}</b>" + (f'<br align="left"/>{small(group.detail, style)}' if group.detail else "")
+    times = f"<b>×{group.times}</b>" if group.times > 1 else ""
+    room = max(int(max(len(group.label) * 4.6, len(group.detail) * 3.8)) - 12, 10) if style.rankdir != "LR" else 4
+    cells = f'<td align="left" balign="left">{name}</td><td width="{room // 2}"></td><td align="right" width="{room // 2}">{times}</td>'
+    return {"label": _table(cells), "labeljust": "l", "style": "filled", "fillcolor": theme.group, "color": theme.group_line,
+        "penwidth": "0.6", "margin": "5", "id": literal(group.path), "tooltip": tooltip(group.path, group.settings)}  # fmt: skip
+
+
+def _table(cells: str, extra: str = "") -> str:
+    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"{extra}><tr>{cells}</tr></table>>'
+
+
+def box_attributes(box: Box, style: Style, width: int = 0) -> dict[str, str]:
+    theme = style.colours.theme
     if box.kind == "point":
-        return {"shape": "point", "width": "0.04", "height": "0.04", "fillcolor": LINE, "label": ""}
-    attributes = {"label": _label(box), "fillcolor": fill(box.role), "class": re.sub(r"\W", "-", box.role)}
-    attributes |= {"id": _literal(box.path), "tooltip": _tooltip(box.path, box.settings)}
+        return {"shape": "point", "width": "0.04", "height": "0.04", "fillcolor": theme.line, "label": ""}
+    found = {"label": _label(box, style, width), "fillcolor": style.colours.fill(box.role)}
+    found |= {"class": re.sub(r"\W", "-", box.role), "id": literal(box.path), "tooltip": tooltip(box.path, box.settings)}
     if box.kind == "symbol":
-        attributes |= {"shape": "circle", "width": "0.17", "height": "0.17", "fixedsize": "true", "margin": "0"}
+        found |= {"shape": "circle", "width": "0.17", "height": "0.17", "fixedsize": "true", "margin": "0"}
     elif box.kind == "bar":
-        attributes |= {"height": "0.12", "margin": "0.05,0"}
-    elif box.kind in ("input", "output"):
-        attributes["style"] = "rounded,filled"
-    return attributes
+        found |= {"height": "0.12", "margin": "0.05,0"}
+    else:
+        found["margin"] = "0.01,0.01" if box.strips else "0.03,0.02"
+    if box.kind in ("input", "output"):
+        found["style"] = "rounded,filled"
+    if box.partial:
+        found["style"] = "filled,dashed"
+    return found
 
 
-def _label(box: Box) -> str:
-    """A table without borders: the name, the main line with the shape at its right, the note."""
+def _label(box: Box, style: Style, width: int) -> str:
+    """A table without borders: the main line with the shape at its right, the second line, the strips."""
     if box.kind == "symbol":
-        return f"<{_text(box.label)}>"
-    main = _small(box.label) if box.kind == "bar" else _text(box.label)
-    shape = f'<td width="6"></td><td align="right">{_small(box.shape)}</td>' if box.shape else ""
-    rows = [f'<td align="left" colspan="3"><b>{_text(box.name)}</b></td>'] if box.name else []
-    rows.append(f'<td align="left">{main}</td>{shape}')
-    rows += [f'<td align="left" colspan="3">{_small(box.note)}</td>'] if box.note else []
-    table = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{table}</table>>'
+        return f"<{text(box.label)}>"
+    shape = small(box.shape, style) if box.shape and style.shapes == "node" and not style.u else ""
+    note = "frozen" if style.trainable and box.frozen else ""
+    if box.kind == "bar":
+        return f"<{small(box.label, style)}>"
+    left = text(box.label)
+    times = f"<b>×{box.times}</b>" if box.times > 1 else ""
+    fixed = f' width="{width}"' if width else ""
+    gap = '<td width="5"></td>'
+    if box.kind == "block":
+        lines = [(f"<b>{left}</b>", times)]
+        lines += [(small(box.detail, style) if box.detail else "", shape)] if box.detail or shape else []
+    else:
+        lines = [(f"{left} {times}" if times else left, shape)]
+    lines += [(small(note, style), "")] if note else []
+    inside = "".join(
+        f'<tr><td align="left">{a}</td>{gap}<td align="right">{b}</td></tr>' if b or width else f'<tr><td align="{"center" if len(lines) == 1 else "left"}">{a}</td></tr>'
+        for a, b in lines
+    )
+    body = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1"{fixed}>{inside}</table>'
+    if not box.strips:
+        return f"<{body}>"
+    cells = "".join(
+        f'<td bgcolor="{style.colours.fill(s.role)}" cellpadding="0">{small(s.text, style)}</td>' for s in box.strips
+    )
+    strips = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1"{fixed}><tr>{cells}</tr></table>'
+    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td>{body}</td></tr><tr><td>{strips}</td></tr></table>>'
 
 
-def _line_attributes(line: Line, points: set[str]) -> dict[str, str]:
-    attributes = {"weight": MAIN_WEIGHT if line.main else OTHER_WEIGHT}
-    if line.head in points:
-        attributes["arrowhead"] = "none"
-    if line.label:
-        attributes["taillabel"] = line.label
-    return attributes
+def edge_attributes(edge: Edge, style: Style, back: bool = False) -> dict[str, str]:
+    found = {"weight": MAIN_WEIGHT if edge.kind == "main" else OTHER_WEIGHT}
+    if back:
+        found["dir"] = "back"
+    if edge.kind == "skip" or edge.partial:
+        found["style"] = "dashed"
+    if edge.label and (edge.kind == "skip" or style.shapes == "edge"):
+        found["label"] = f" {literal(edge.label)} "
+    elif edge.label and edge.label.isdigit():
+        found["taillabel"] = edge.label
+    return found
 
 
-def _small(content: str) -> str:
-    return f'<font point-size="{SMALL_SIZE}">{_text(content)}</font>'
+def small(content: str, style: Style) -> str:
+    return f'<font point-size="{style.small}">{text(content)}</font>'
 
 
-def _text(content: str) -> str:
+def text(content: str) -> str:
     """Text inside an HTML label: markup, backslashes (Graphviz reads `\\N`) and control characters made harmless."""
     return html.escape(_legal(content)).replace("\\", "\\\\") or " "
 
 
-def _literal(content: str) -> str:
+def literal(content: str) -> str:
     """A text outside of labels, without anything that Graphviz would read as markup or as an escape."""
     return html.escape(_legal(content)).replace("\\", "&#92;")
 
 
-def _tooltip(*lines: str) -> str:
+def tooltip(*lines: str) -> str:
     """Unlike other attributes, Graphviz reads entities in tooltips before it replaces escapes, and that twice."""
     return html.escape(_legal("\n".join(filter(None, lines)))).replace("\\", "\\" * 4)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal
 
 INSTALL = 'install Graphviz: pip install "archspec[diagrams]", or the system\'s package (apt-get install graphviz)'
 INSTALL_FONTS = "install fonts, for example: apt-get install fonts-liberation"
@@ -17,14 +18,15 @@ DOTS_PER_INCH = 300  # of PNG files; never in the DOT, where old releases break 
 
 # Graphviz's library may end the process or run for ever; in a process of its own it cannot take ours along.
 _PYGRAPHVIZ = """
-import sys, pygraphviz
-graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-graph.graph_attr.update(arg.split("=", 1) for arg in sys.argv[2:])
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+import sys, json, pygraphviz
+for text in json.load(sys.stdin):
+    graph = pygraphviz.AGraph(string=text)
+    graph.graph_attr.update(arg.split("=", 1) for arg in sys.argv[3:])
+    sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[2]))
 """
 
 # A list: where Helvetica is missing, Graphviz would take DejaVu for the bare name, 18 % wider than Arial and its kin.
-FONT = "Helvetica,Arial,sans-serif"
+FONT = "Helvetica,Arial,DejaVu Sans Condensed,sans-serif"
 
 
 class DrawError(ValueError):
@@ -81,15 +83,32 @@ def _family() -> str | None:
     return found.stdout.strip() or None
 
 
-def render(dot: str, format: str, engine: Engine, timeout_s: float = 120) -> bytes:
-    """DOT laid out by dot and written in a format. Raises DrawError."""
+def layouts(dots: list[str], engine: Engine) -> list[dict[str, Any]]:
+    """The places and sizes that Graphviz gives, as its JSON, of one graph after another. Raises DrawError."""
+    text = _run(dots, "json", "dot", engine, 120).decode()
+    decoder, found, place = json.JSONDecoder(), [], 0
+    while place < len(text.rstrip()):
+        graph, place = decoder.raw_decode(text, place + len(text[place:]) - len(text[place:].lstrip()))
+        found.append(graph)
+    return found
+
+
+def render(dot: str, format: str, engine: Engine, timeout_s: float = 120, placed: bool = False) -> bytes:
+    """DOT written in a format; `placed` ones keep the positions that they have. Raises DrawError."""
+    return _run([dot], format, "placed" if placed else "dot", engine, timeout_s)
+
+
+def _run(dots: list[str], format: str, program: Literal["dot", "placed"], engine: Engine, timeout_s: float) -> bytes:
     settings = [f"dpi={DOTS_PER_INCH}"] if format == "png" else []
     if engine.kind == "dot":
-        command = [*engine.command, f"-T{format}", *(f"-G{setting}" for setting in settings)]
+        placing = ["-Kneato", "-n2"] if program == "placed" else []
+        command = [*engine.command, *placing, f"-T{format}", *(f"-G{setting}" for setting in settings)]
+        given = "".join(dots).encode()
     else:
-        command = [*engine.command, format, *settings]
+        command = [*engine.command, format, "nop2" if program == "placed" else "dot", *settings]
+        given = json.dumps(dots).encode()
     try:
-        run = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=timeout_s, check=False)
+        run = subprocess.run(command, input=given, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:
         raise DrawError(
             f"Graphviz took longer than {timeout_s:.0f} s; draw a smaller part, or write DOT and lay it out yourself"

@@ -12,7 +12,17 @@ from archspec.tensor import Shape, TensorType
 
 LONGEST = 44  # characters of the arguments; longer ones are cut
 
-SYMBOLS = {"Add": "+", "Multiply": "×", "Subtract": "-"}  # merges drawn as a small circle
+NAMES = {
+    "Dense": "dense", "EinsumDense": "dense", "Embedding": "embedding", "MultiHeadAttention": "attention",
+    "GroupedQueryAttention": "attention", "ReversibleEmbedding": "embedding", "UpSampling": "upsample",
+    "ConvTranspose": "up conv", "SeparableConv": "sep. conv", "DepthwiseConv": "dw. conv", "Conv": "conv",
+    "MaxPooling": "max pool", "AveragePooling": "avg. pool", "GlobalAveragePooling": "global avg. pool",
+    "GlobalMaxPooling": "global max pool", "BatchNormalization": "BN", "LayerNormalization": "LayerNorm",
+    "RMSNormalization": "RMSNorm", "GroupNormalization": "GroupNorm", "Dropout": "dropout", "Flatten": "flatten",
+    "Reshape": "reshape", "ZeroPadding": "pad", "Cropping": "crop", "Rescaling": "rescale", "Bidirectional": "bidir.",
+    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute",
+}  # fmt: skip
+FORMALS = {"filters": "c", "width": "c", "stride": "s", "strides": "s", "channels": "c", "units": "c"}
 
 
 def shape_text(shape: Shape) -> str:
@@ -24,12 +34,97 @@ def types_text(types: tuple[TensorType, ...]) -> str:
     return ", ".join(shape_text(t.shape) for t in types)
 
 
-def layer_text(layer: Layer) -> str:
-    """The layer's class and what matters most of its arguments; a formula stands for itself."""
+def op_name(layer: Layer) -> str:
+    """What papers call the layer: `conv` for Conv2D."""
+    name = type(layer).__name__
+    return NAMES.get(re.sub(r"[123]D", "", name), name)
+
+
+def op_words(layer: Layer, raw: bool = False) -> dict[str, str]:
+    """The layer's name and what matters most of its arguments, by field; a formula stands for itself."""
     if isinstance(layer, Formula):
-        return _cut(layer.expression)
-    words = ", ".join(word for name in _ORDER if (word := _word(layer, name)))
-    return f"{type(layer).__name__} {_cut(words or _first_argument(layer))}".rstrip()
+        return {"expression": _cut(layer.expression)}
+    kind = type(layer).__name__
+    inner = getattr(layer, "layer", None)
+    name = kind if raw else op_name(layer)
+    if kind == "Activation" and not raw:
+        return {"": _value(layer.activation)}  # type: ignore[attr-defined]
+    if isinstance(inner, Layer) and not raw:
+        return {"": f"{name} {op_words(inner)['']}", **{k: v for k, v in op_words(inner).items() if k}}
+    words = {name: word for name in _ORDER if (word := _word(layer, name))}
+    if words.get("input_dim") and words.get("output_dim"):
+        words["input_dim"] = f"{words['input_dim']} to {words.pop('output_dim')}"
+    first = "" if words else _first_argument(layer)
+    return {"": name, **words, **({"first": _cut(first)} if first else {})}
+
+
+def joined(words: dict[str, str]) -> str:
+    """`conv 3×3, 64, /2`."""
+    rest = ", ".join(word for field, word in words.items() if field)
+    return _cut(f"{words.get('', '')} {rest}".strip())
+
+
+def layer_text(layer: Layer) -> str:
+    return joined(op_words(layer))
+
+
+def common_words(all_words: list[dict[str, str]], environments: list[dict[str, float]]) -> tuple[str, list[str]]:
+    """One label for layers that stand for each other, and the formals that it uses.
+
+    Numbers that differ become multiples of what differs with them in the blocks' arguments, else their range.
+    """
+    fields = list(dict.fromkeys(field for words in all_words for field in words))
+    used: list[str] = []
+    found: dict[str, str] = {}
+    for field in fields:
+        values = [words.get(field, "/1" if field == "strides" else "") for words in all_words]
+        found[field] = values[0] if len(set(values)) == 1 else _symbolic(values, environments, used)
+    return joined(found), used
+
+
+def _symbolic(values: list[str], environments: list[dict[str, float]], used: list[str]) -> str:
+    patterns = {re.sub(r"\d+", "#", value) for value in values}
+    if len(patterns) > 1:
+        return min(filter(None, values))
+    columns = zip(*(map(int, re.findall(r"\d+", value)) for value in values), strict=True)
+    texts = [_number_text(list(column), environments, used) for column in columns]
+    return re.sub("#", lambda _: texts.pop(0), patterns.pop())
+
+
+def _number_text(numbers: list[int], environments: list[dict[str, float]], used: list[str]) -> str:
+    if len(set(numbers)) == 1:
+        return str(numbers[0])
+    for name in environments[0] if environments else ():
+        ratios = {number / env[name] if name in env else None for number, env in zip(numbers, environments, strict=True)}
+        ratio = ratios.pop()
+        if ratios or ratio is None or not (ratio == int(ratio) or 1 / ratio == int(1 / ratio)):
+            continue
+        if name not in used:
+            used.append(name)
+        short = formal_name(name)
+        return short if ratio == 1 else f"{int(ratio)}{short}" if ratio > 1 else f"{short}/{int(1 / ratio)}"
+    low, high = min(numbers), max(numbers)
+    return f"{low}-{high}"
+
+
+def formal_name(name: str) -> str:
+    """`c` for filters, `s` for stride."""
+    return FORMALS.get(name, name)
+
+
+def strip_text(layer: Layer) -> str:
+    words = op_words(layer)
+    return _cut(words.get("", "") + (f" {words['rate']}" if "rate" in words else ""))
+
+
+def detail_words(layers: list[Layer]) -> str:
+    """What a row without a panel holds, in a few words."""
+    words = list(dict.fromkeys(op_words(layer).get("", "") or joined(op_words(layer)) for layer in layers))
+    return _cut(", ".join(words))
+
+
+def role_of(layer: Layer) -> str:
+    return layer.role
 
 
 def _cut(words: str) -> str:

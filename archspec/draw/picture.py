@@ -2,40 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
-from archspec.draw.diagram import diagram
-from archspec.draw.dot import Direction, to_dot
-from archspec.draw.engine import INSTALL, INSTALL_FONTS, DrawError, engine, fonts, render
+from archspec.draw.compose import Composed, Layout, compose, read
+from archspec.draw.dot import Style, panel_dot
+from archspec.draw.engine import INSTALL, INSTALL_FONTS, DrawError, Engine, engine, fonts, layouts, render
+from archspec.draw.fold import FoldError, figure
+from archspec.draw.model import Figure
+from archspec.draw.options import Options, options
+from archspec.draw.report import Report, report
 from archspec.files import write_whole
 from archspec.graph.ir import Graph
 
 FORMATS = ("dot", "svg", "pdf", "png")
 
 # Above this, laying every layer out takes minutes and gives a picture that nobody can read.
-MOST_LAYERS = 2_000
+MOST_BOXES = 2_000
 
 
-def draw(graph: Graph, path: str | Path, *, format: str | None = None, direction: Direction = "TB") -> Path:
+def diagram(graph: Graph, options: Options = Options()) -> Figure:
+    """The diagram model of a graph. Raises DrawError."""
+    try:
+        return figure(graph, options.view())
+    except FoldError as error:
+        raise DrawError(str(error)) from None
+
+
+def laid_out(shown: Figure, chosen: Options, graphviz: Engine) -> Composed:
+    """A figure with everything in its place."""
+    style = style_of(shown, chosen)
+    dots = [panel_dot(panel, style if panel is shown.panels[0] else replace(style, u=False, rankdir=_micro(style))) for panel in shown.panels]
+    found: list[Layout] = [read(item) for item in layouts(dots, graphviz)]
+    return compose(shown, found, style, chosen.width, chosen.legend)
+
+
+def _micro(style: Style) -> str:
+    return "BT" if style.rankdir == "BT" else "TB"
+
+
+def style_of(shown: Figure, chosen: Options) -> Style:
+    """How the options make a figure look; `auto` becomes a direction."""
+    u = shown.panels[0].shape == "u" and chosen.direction in ("auto", "U")
+    if chosen.direction == "U" and not u:
+        raise DrawError("a U needs an encoder and a decoder that at least two skips join; draw it TB or LR")
+    few = len(shown.panels) == 1 and len(shown.panels[0].items) <= 10
+    wide = chosen.direction == "auto" and few and chosen.width >= 6 and not u
+    rankdir = "LR" if chosen.direction == "LR" or wide else "BT" if chosen.order == "upward" and not u else "TB"
+    return Style(chosen.colours(), chosen.text_size, rankdir, chosen.shapes, chosen.trainable, u)
+
+
+def measure(graph: Graph, **given: Any) -> Report:
+    """What a drawing measures, from Graphviz's own geometry. Raises DrawError."""
+    chosen = options(given)
+    shown = diagram(graph, chosen)
+    graphviz = _engine("a report")
+    return report(shown, laid_out(shown, chosen, graphviz), graphviz)
+
+
+def draw(graph: Graph, path: str | Path, *, format: str | None = None, spec: Mapping[str, Any] | None = None, **given: Any) -> Path:
     """Writes the graph's picture and returns its path; the format is the extension's unless given.
 
     A file appears whole or not at all. Raises DrawError. Where Graphviz is missing, the `.dot` is still written beside.
+    `spec` holds the options that the spec gives; the others win over them.
     """
     path = Path(path)
     format = _format(path, format)
-    if direction not in get_args(Direction):
-        raise DrawError(f"unknown direction {direction!r}; known are {' and '.join(get_args(Direction))}")
-    if format != "dot" and len(graph.nodes) > MOST_LAYERS:
-        raise DrawError(
-            f"{len(graph.nodes):,} layers are too many to draw one by one, the most is {MOST_LAYERS:,};"
-            " draw a smaller part, or write DOT"
-        )
+    chosen = options(spec or {}, given)
     if not path.parent.is_dir():
         raise DrawError(f"cannot write {path}: there is no folder {path.parent}")
-    dot = to_dot(diagram(graph), direction)
-    _write(path, dot.encode() if format == "dot" else _rendered(dot, format, path))
+    shown = diagram(graph, chosen)
+    nodes = sum(len(panel.edges) for panel in shown.panels)
+    if format != "dot" and nodes > MOST_BOXES:
+        raise DrawError(f"{nodes:,} lines are too many to draw, the most is {MOST_BOXES:,}; take the level blocks, or write DOT")
+    graphviz = engine()
+    if graphviz is None:
+        return _without_engine(shown, chosen, path, format)
+    if format in ("pdf", "png") and not fonts(graphviz).usable:
+        raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
+    composed = laid_out(shown, chosen, graphviz)
+    _write(path, composed.dot.encode() if format == "dot" else render(composed.dot, format, graphviz, placed=True))
     return path
+
+
+def _engine(what: str) -> Engine:
+    graphviz = engine()
+    if graphviz is None:
+        raise DrawError(f"there is no Graphviz here to make {what}; {INSTALL}")
+    return graphviz
+
+
+def _without_engine(shown: Figure, chosen: Options, path: Path, format: str) -> Path:
+    """DOT of every panel, one graph after the other, not laid out."""
+    style = style_of(shown, chosen)
+    dot = "".join(panel_dot(panel, style) for panel in shown.panels)
+    if format == "dot":
+        _write(path, dot.encode())
+        return path
+    beside = path.with_suffix(".dot")
+    _write(beside, dot.encode())
+    raise DrawError(f"there is no Graphviz here to make {format.upper()}, so only {beside} is written; {INSTALL}")
 
 
 def _format(path: Path, format: str | None) -> str:
@@ -44,17 +112,6 @@ def _format(path: Path, format: str | None) -> str:
         what = f"unknown format {found!r}" if found else f"{path} has no extension to tell the format by"
         raise DrawError(f"{what}; known are {', '.join(FORMATS)}")
     return found
-
-
-def _rendered(dot: str, format: str, path: Path) -> bytes:
-    graphviz = engine()
-    if graphviz is None:
-        beside = path.with_suffix(".dot")
-        _write(beside, dot.encode())
-        raise DrawError(f"there is no Graphviz here to make {format.upper()}, so only {beside} is written; {INSTALL}")
-    if format in ("pdf", "png") and not fonts(graphviz).usable:
-        raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
-    return render(dot, format, graphviz)
 
 
 def _write(path: Path, data: bytes) -> None:

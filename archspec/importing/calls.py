@@ -1,0 +1,269 @@
+"""A model's config as calls of layers in an order in which they can be made."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from archspec.importing.archive import ImportFailed
+from archspec.layers import find_layer
+from archspec.layers.base import call_fields
+from archspec.tensor import TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One output of one call of a layer."""
+
+    layer: str
+    index: int
+    output: int
+    type: TensorType | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call of a layer. `args` and `kwargs` have `Ref` where Keras has tensors.
+
+    `declared` are the types of its outputs as its readers tell them, None where nobody does.
+    """
+
+    layer: str
+    index: int
+    data: Mapping[str, Any]
+    args: list[Any]
+    kwargs: dict[str, Any]
+    declared: list[TensorType | None] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return text(self.data["class_name"])
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        config = self.data.get("config")
+        return config if isinstance(config, Mapping) else {}
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether it is a function of keras.ops."""
+        return text(self.data.get("module")).startswith("keras.src.ops")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the class is Keras's or archspec's, not another of the same name."""
+        package, mark, _ = text(self.data.get("registered_name")).rpartition(">")
+        if mark:
+            return package == "archspec"
+        return text(self.data.get("module", "keras")).split(".")[0] == "keras"
+
+    def refs(self) -> list[Ref]:
+        return tensors([self.args, self.kwargs])
+
+    def first_names(self) -> list[int]:
+        """The places of the positional arguments that are tensors."""
+        return [place for place, value in enumerate(self.args) if tensors(value)]
+
+
+def text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def is_model(data: Mapping[str, Any]) -> bool:
+    """Whether a layer is itself a functional or a Sequential model."""
+    config = data.get("config")
+    return isinstance(config, Mapping) and isinstance(config.get("layers"), list)
+
+
+def flat(value: Any) -> Iterator[Any]:
+    """What stands in lists and mappings; Keras orders mappings by their keys."""
+    if isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from flat(value[key])
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from flat(one)
+    elif value is not None:
+        yield value
+
+
+def tensors(value: Any, keep: bool = False) -> Any:
+    """The references in a value, in a list; with `keep` in the lists and mappings where they stand."""
+    if keep:
+        if isinstance(value, Mapping):
+            return {key: tensors(one, True) for key, one in value.items() if tensors(one)}
+        return [tensors(one, True) for one in value if tensors(one)] if isinstance(value, list) else value
+    return [one for one in flat(value) if isinstance(one, Ref)]
+
+
+def options(call: Call) -> dict[str, Any]:
+    """What a call is given that is no tensor, where the catalogue's layer has an argument for it."""
+    cls = None if call.is_operation else find_layer(call.kind)
+    known = call_fields(cls) if cls else frozenset(call.kwargs) if call.is_operation else frozenset[str]()
+    return {key: value for key, value in call.kwargs.items() if key in known and value is not None}
+
+
+def calls_of(config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
+    """A model's calls, each behind those that it reads; its inputs and its outputs as references."""
+    if "input_layers" not in config:
+        return _sequential(config)
+    found = [call for data in config["layers"] for call in _calls(data)]
+    ends, results = _references(config["input_layers"]), _references(config["output_layers"])
+    offsets = _offsets(found, [*tensors(results)])
+    for call in found:
+        call.args, call.kwargs = _shifted(call.args, offsets), _shifted(call.kwargs, offsets)
+    ends, results = _shifted(ends, offsets), _shifted(results, offsets)
+    _drop_masks(found)
+    ordered = _in_order(_alive(found, tensors(results)))
+    _declare(ordered, tensors(results))
+    return ordered, ends, results
+
+
+def _sequential(config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
+    layers = list(config["layers"])
+    if not layers or layers[0]["class_name"] != "InputLayer":
+        shape = config.get("build_input_shape") or _first_shape(layers)
+        if shape is None:
+            raise ImportFailed("the Sequential model does not say its input's shape: call or build it, then save it")
+        start = {"class_name": "InputLayer", "config": {"name": "input", "batch_shape": shape}}
+        layers = [start, *layers]
+    names = [text(data["config"].get("name")) or f"layer{i}" for i, data in enumerate(layers)]
+    calls = [Call(names[0], 0, layers[0], [], {})]
+    for before, name, data in zip(names, names[1:], layers[1:], strict=False):
+        calls.append(Call(name, 0, data, [Ref(before, 0, 0)], {}))
+    for call, after in zip(calls, calls[1:], strict=False):
+        shape = (after.data.get("build_config") or {}).get("input_shape")
+        call.declared = [_type(shape, None) if _is_shape(shape) else None]
+    return calls, Ref(names[0], 0, 0), Ref(names[-1], 0, 0)
+
+
+def _first_shape(layers: Sequence[Mapping[str, Any]]) -> Any:
+    found = layers[0]["config"].get("batch_input_shape") if layers else None
+    return found or ((layers[0].get("build_config") or {}).get("input_shape") if layers else None)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(n is None or isinstance(n, int) for n in value)
+
+
+def _type(shape: Sequence[int | None], dtype: object) -> TensorType:
+    return TensorType(tuple(shape[1:]), text(dtype) or "float32")
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _calls(data: Mapping[str, Any]) -> Iterator[Call]:
+    name = text(data.get("name")) or text(data["config"].get("name"))
+    inbound = data.get("inbound_nodes") or []
+    if not inbound:
+        yield Call(name, 0, data, [], {})
+    for index, node in enumerate(inbound):
+        if isinstance(node, Mapping):
+            args, kwargs = _revived(node.get("args") or []), _revived(node.get("kwargs") or {})
+        else:  # of Keras 2: a list of [layer, call, output, arguments]
+            refs = [Ref(text(one[0]), one[1], one[2]) for one in node]
+            args, kwargs = [refs[0] if len(refs) == 1 else refs], _references(dict(node[0][3]) if node else {})
+        yield Call(name, index, data, list(args), dict(kwargs))
+
+
+def _revived(value: Any) -> Any:
+    """Arguments with their tensors as references."""
+    if isinstance(value, Mapping):
+        config = value.get("config")
+        if value.get("class_name") == "__keras_tensor__" and isinstance(config, Mapping):
+            layer, index, output = config["keras_history"]
+            shape = config.get("shape")
+            return Ref(text(layer), index, output, _type(shape, config.get("dtype")) if _is_shape(shape) else None)
+        return {key: _revived(one) for key, one in value.items()}
+    return [_revived(one) for one in value] if isinstance(value, list) else value
+
+
+def _references(value: Any) -> Any:
+    """`[layer, call, output]` as a reference, wherever it stands."""
+    if isinstance(value, list):
+        if len(value) in (3, 4) and isinstance(value[0], str) and isinstance(value[1], int):
+            return Ref(value[0], value[1], value[2])
+        return [_references(one) for one in value]
+    return {key: _references(one) for key, one in value.items()} if isinstance(value, Mapping) else value
+
+
+def _offsets(calls: Sequence[Call], results: Sequence[Ref]) -> dict[str, int]:
+    """Where the counting of calls begins: Keras counts a functional model's own making as its first call."""
+    offsets = {call.layer: 1 for call in calls if is_model(call.data) and "input_layers" in call.config}
+    named: dict[str, set[int]] = {}
+    for ref in [*results, *(ref for call in calls for ref in call.refs())]:
+        named.setdefault(ref.layer, set()).add(ref.index)
+    return {layer: 0 if 0 in named.get(layer, ()) else 1 for layer in offsets}
+
+
+def _shifted(value: Any, offsets: Mapping[str, int]) -> Any:
+    if isinstance(value, Ref):
+        return Ref(value.layer, value.index - offsets.get(value.layer, 0), value.output, value.type)
+    if isinstance(value, Mapping):
+        return {key: _shifted(one, offsets) for key, one in value.items()}
+    return [_shifted(one, offsets) for one in value] if isinstance(value, list) else value
+
+
+def _drop_masks(calls: Sequence[Call]) -> None:
+    """Masks that Keras passed along by itself: in a saved model they look like tensors that the author passed."""
+    computed = {call.layer for call in calls if call.is_operation}
+    for call in calls:
+        for key in [key for key in call.kwargs if key.endswith("mask")]:
+            refs = tensors(call.kwargs[key])
+            if refs and all(ref.layer in computed for ref in refs):
+                del call.kwargs[key]
+
+
+def _alive(calls: Sequence[Call], results: Sequence[Ref]) -> list[Call]:
+    """Without the functions whose results nobody reads any more."""
+    by_key = {(call.layer, call.index): call for call in calls}
+    if len(by_key) < len(calls):
+        raise ImportFailed("two layers of the model have the same name")
+    waiting = [(ref.layer, ref.index) for ref in results]
+    waiting += [key for key, call in by_key.items() if not call.is_operation]
+    needed = set(waiting)
+    while waiting:
+        key = waiting.pop()
+        if key not in by_key:
+            raise ImportFailed(f"the model reads {key[0]}, call {key[1]}, which it does not have")
+        for ref in by_key[key].refs():
+            if (ref.layer, ref.index) not in needed:
+                needed.add((ref.layer, ref.index))
+                waiting.append((ref.layer, ref.index))
+    return [call for call in calls if (call.layer, call.index) in needed]
+
+
+def _in_order(calls: Sequence[Call]) -> list[Call]:
+    """Each call behind those that it reads, else in the file's order."""
+    place = {(call.layer, call.index): number for number, call in enumerate(calls)}
+    readers: list[list[int]] = [[] for _ in calls]
+    missing = [0] * len(calls)
+    for number, call in enumerate(calls):
+        for source in {place[ref.layer, ref.index] for ref in call.refs()}:
+            readers[source].append(number)
+            missing[number] += 1
+    ready = [number for number, count in enumerate(missing) if not count]
+    ordered = []
+    while ready:
+        number = heapq.heappop(ready)
+        ordered.append(calls[number])
+        for reader in readers[number]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heapq.heappush(ready, reader)
+    if len(ordered) < len(calls):
+        raise ImportFailed("the model's layers read each other in a circle")
+    return ordered
+
+
+def _declare(calls: Sequence[Call], results: Sequence[Ref]) -> None:
+    by_key = {(call.layer, call.index): call for call in calls}
+    for ref in [*results, *(ref for call in calls for ref in call.refs())]:
+        declared = by_key[ref.layer, ref.index].declared
+        if not 0 <= ref.output < 10_000:
+            raise ImportFailed(f"the model reads output {ref.output} of {ref.layer}")
+        declared += [None] * (ref.output + 1 - len(declared))
+        declared[ref.output] = declared[ref.output] or ref.type
