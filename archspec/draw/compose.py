@@ -11,6 +11,7 @@ from archspec.draw.dot import (
     Style,
     attributes,
     box_attributes,
+    breadth,
     edge_attributes,
     group_attributes,
     head,
@@ -23,7 +24,7 @@ from archspec.draw.dot import (
 from archspec.draw.model import Box, Edge, Figure, Group, Panel, boxes, groups
 
 POINTS = 72.0  # in an inch
-GAP = 9.0  # points between panels
+GAP = 7.0  # points between panels
 MOST_ASPECT = 2.1  # height to width, above which a column is wrapped
 LEGEND = {
     "convolution": "convolution", "normalization": "normalisation", "activation": "activation", "pooling": "pooling",
@@ -232,7 +233,7 @@ def _around(tail: Place, headed: Place, left: tuple[float, ...], right: tuple[fl
 
 def legend(figure: Figure, style: Style, width: float) -> tuple[str, float, float, int]:
     """A node with a swatch for each role present: its label, width, height, columns."""
-    most = max(len(LEGEND[role]) for role in figure.roles) * style.small * 0.56 + 22
+    most = max(breadth(LEGEND[role], style.small) for role in figure.roles) + 17
     columns = max(1, min(len(figure.roles), int(width // most)))
     rows = [figure.roles[i : i + columns] for i in range(0, len(figure.roles), columns)]
     theme = style.colours.theme
@@ -248,6 +249,27 @@ def legend(figure: Figure, style: Style, width: float) -> tuple[str, float, floa
     return label, columns * (most + 2), len(rows) * (style.small + 6.0) + 4, columns
 
 
+def _corner(placed: list[Layout], extent: tuple[float, float, float, float]) -> Point | None:
+    """Free room at the lower right, under the last panel: its left edge and its top."""
+    if len(placed) < 2:
+        return None
+    a, b, _, _ = placed[-1].extent
+    return (a, b - 2) if b - extent[1] > 30 and extent[2] - a > 90 else None
+
+
+def _lines_of(content: str, width: float, style: Style) -> str:
+    """Small text broken into lines of a width."""
+    lines: list[str] = [""]
+    for word in content.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if breadth(longer, style.small) > width and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    inside = "".join(f'{text(line)}<br align="left"/>' for line in lines)
+    return f'<font point-size="{style.small}" color="{style.colours.theme.muted}">{inside}</font>'
+
+
 @dataclass(frozen=True, slots=True)
 class Composed:
     """A figure with everything in its place: the DOT, and its size in points."""
@@ -259,7 +281,7 @@ class Composed:
 
 def compose(figure: Figure, layouts: list[Layout], style: Style, width: float, with_legend: bool) -> Composed:
     """The whole figure as DOT with fixed positions."""
-    limit = width * POINTS - 4
+    limit = width * POINTS - 3.5
     placed = _arranged(figure, layouts, limit)
     everything = [layout for layout in placed]
     left, bottom, right, top = _extent(everything)
@@ -269,17 +291,25 @@ def compose(figure: Figure, layouts: list[Layout], style: Style, width: float, w
         top += 16
     for panel, layout in zip(figure.panels, placed, strict=True):
         lines += _panel(panel, layout, style)
-    notes = list(dict.fromkeys(f"dashed: {note}" for panel in figure.panels for note in panel.notes))
+    notes = list(dict.fromkeys(note for panel in figure.panels for note in panel.notes))
+    corner = _corner(placed, (left, bottom, right, top))
+    down = bottom
+    if corner:
+        left_edge, down = corner
+    else:
+        left_edge = left
     if notes:
-        bottom -= style.small + 5
-        content = small("; ".join(notes), style)
-        lines.append(f'  "note" {attributes(_note(_centre(left, right), bottom + 4, 10, style.small + 2, f"<{content}>"))}')
+        content = _lines_of(f"dashed: {'; '.join(notes)}", right - left_edge, style)
+        h = content.count("<br") * (style.small + 1.5) + 3
+        w = min(right - left_edge, breadth(max(content.split("<br"), key=len), style.small))
+        down -= h
+        lines.append(f'  "note" {attributes(_note(left_edge + w / 2, down + h / 2, w, h, f"<{content}>"))}')
     if with_legend and len(figure.roles) > 1:
-        label, w, h, _ = legend(figure, style, max(right - left, min(limit, 170)))
-        bottom -= h + 3
-        centre = max(left + w / 2, _centre(left, right))
-        lines.append(f'  "legend" {attributes(_note(centre, bottom + h / 2, w, h, label))}')
-        right, left = max(right, centre + w / 2), min(left, centre - w / 2)
+        label, w, h, _ = legend(figure, style, max(right - left_edge, 110.0) if corner else max(right - left, min(limit, 160)))
+        down -= h + 2
+        lines.append(f'  "legend" {attributes(_note(left_edge + w / 2, down + h / 2, w, h, label))}')
+        right = max(right, left_edge + w)
+    bottom = min(bottom, down)
     return Composed("\n".join([*lines, "}"]) + "\n", right - left + 3, top - bottom + 3)
 
 
@@ -298,19 +328,26 @@ def _extent(layouts: list[Layout]) -> tuple[float, float, float, float]:
 
 
 def _arranged(figure: Figure, layouts: list[Layout], limit: float) -> list[Layout]:
-    """The macro panel at the left, blocks beside it from the top down, or below it in rows."""
-    macro = layouts[0]
-    micro = layouts[1:]
-    beside = max((layout.size[0] for layout in micro), default=0.0)
-    fits = bool(micro) and macro.size[0] + GAP + beside <= limit
-    micro_height = sum(layout.size[1] + GAP for layout in micro)
-    if not fits or macro.size[1] > 9 * POINTS:
-        macro = _narrowed(figure.panels[0], macro, limit, 0 if not micro else micro_height)
+    """The macro panel in one column or more, blocks beside it or below: the first way that fits, else the lowest."""
+    columns = 1 if figure.panels[0].shape == "u" or len(figure.panels[0].items) < 4 else 4
+    tried: list[tuple[bool, float, int, list[Layout]]] = []
+    for number in range(1, columns + 1):
+        macro = layouts[0] if number == 1 else wrapped(figure.panels[0], layouts[0], number)
+        for beside in (True, False) if len(layouts) > 1 else (False,):
+            placed = _placed(macro, layouts[1:], limit, beside)
+            a, b, c, d = _extent(placed)
+            w, h = c - a, d - b
+            bad = w > limit or (h + 40) / max(w, 80) > MOST_ASPECT or h + 40 > 9 * POINTS
+            tried.append((bad, max(0.0, w - limit) * 1000 + (h if bad else 0.0), len(tried), placed))
+    return min(tried, key=lambda way: way[:3])[3]
+
+
+def _placed(macro: Layout, micro: list[Layout], limit: float, beside: bool) -> list[Layout]:
     placed = [macro.moved(0, -macro.size[1])]
-    x, y, row = (macro.size[0] + GAP, 0.0, 0.0) if fits else (0.0, -macro.size[1] - GAP, 0.0)
+    x, y, row = (macro.size[0] + GAP, 0.0, 0.0) if beside else (0.0, -macro.size[1] - GAP, 0.0)
     for layout in micro:
         w, h = layout.size
-        if fits:
+        if beside:
             placed.append(layout.moved(x, y - h))
             y -= h + GAP
         else:
@@ -319,20 +356,6 @@ def _arranged(figure: Figure, layouts: list[Layout], limit: float) -> list[Layou
             placed.append(layout.moved(x, y - h))
             x, row = x + w + GAP, max(row, h)
     return placed
-
-
-def _narrowed(panel: Panel, layout: Layout, limit: float, below: float) -> Layout:
-    """A column too tall for its width, wrapped as far as the limit allows."""
-    best = layout
-    for columns in range(2, 6):
-        w, h = best.size
-        if (h + below) / max(w, 1) <= MOST_ASPECT or panel.shape == "u":
-            break
-        found = wrapped(panel, layout, columns)
-        if found is layout or found.size[0] > limit:
-            break
-        best = found
-    return best
 
 
 def _panel(panel: Panel, layout: Layout, style: Style) -> list[str]:
@@ -373,7 +396,7 @@ def _items(
             lines.append(f"{indent}}}")
             continue
         place = layout.nodes[item.id]
-        wide = int(widths[item.id]) - 4 if item.id in widths and item.kind in ("layer", "block", "input", "output") else 0
+        wide = int(widths[item.id]) - 7 if item.id in widths and item.kind in ("layer", "block", "input", "output") else 0
         values = box_attributes(item, style, max(wide, 0))
         values |= {"pos": f"{place.x:.2f},{place.y:.2f}", "width": f"{place.width / POINTS:.4f}", "height": f"{place.height / POINTS:.4f}"}
         lines.append(f"{indent}{quoted(item.id)} {attributes(values)}")

@@ -131,7 +131,7 @@ def _levels(panel: Panel) -> list[str]:
 def _widths(panel: Panel, style: Style) -> dict[str, int]:
     """Equal widths for the boxes of a column: those with no frame around them."""
     rows = [item for item in panel.items if isinstance(item, Box) and item.kind in ("layer", "block", "input", "output")]
-    if panel.title or style.rankdir == "LR":
+    if panel.title or style.rankdir == "LR" or panel.shape == "free":
         return {}
     width = max((_width(box, style) for box in rows), default=0)
     return {box.id: width for box in rows}
@@ -142,9 +142,9 @@ def _width(box: Box, style: Style) -> int:
     shape = box.shape if style.shapes == "node" and not style.u else ""
     side = breadth(shape, style.small)
     if box.kind != "block":
-        return int(breadth(box.label, style.size) + side) + 12
+        return int(breadth(box.label, style.size) + side) + 10
     times = breadth(f"  ×{box.times}", style.size) * 1.08 if box.times > 1 else 0
-    return int(max(breadth(box.label, style.size) * 1.08 + times, breadth(box.detail, style.small) + side)) + 12
+    return int(max(breadth(box.label, style.size) * 1.08 + times, breadth(box.detail, style.small) + side)) + 10
 
 
 def breadth(content: str, size: float) -> float:
@@ -161,7 +161,7 @@ def panel_attributes(panel: Panel, style: Style) -> dict[str, str]:
     times = f"<b>×{panel.times}</b>" if panel.times > 1 else ""
     cells = f'<td align="left"><b>{text(panel.title)}</b>{text(formals) if formals else ""}</td><td width="8"></td><td align="right">{times}</td>'
     return {"label": _table(cells), "labeljust": "l", "style": "filled", "fillcolor": theme.group, "color": theme.group_line,
-        "penwidth": "0.6", "margin": "5"}  # fmt: skip
+        "penwidth": "0.6", "margin": "4"}  # fmt: skip
 
 
 def group_attributes(group: Group, style: Style) -> dict[str, str]:
@@ -207,26 +207,38 @@ def _label(box: Box, style: Style, width: int) -> str:
         return f"<{small(box.label, style)}>"
     left = text(box.label)
     times = f"<b>×{box.times}</b>" if box.times > 1 else ""
-    fixed = f' width="{width}"' if width else ""
-    gap = '<td width="5"></td>'
     if box.kind == "block":
-        lines = [(f"<b>{left}</b>", times)]
-        lines += [(small(box.detail, style) if box.detail else "", shape)] if box.detail or shape else []
+        lines = [(f"<b>{left}</b>", times, breadth(box.label, style.size) * 1.08)]
+        if box.detail or shape:
+            lines.append((small(box.detail, style) if box.detail else "", shape, breadth(box.detail, style.small)))
     else:
-        lines = [(f"{left} {times}" if times else left, shape)]
-    lines += [(small(note, style), "")] if note else []
-    inside = "".join(
-        f'<tr><td align="left">{a}</td>{gap}<td align="right">{b}</td></tr>' if b or width else f'<tr><td align="{"center" if len(lines) == 1 else "left"}">{a}</td></tr>'
-        for a, b in lines
-    )
-    body = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1"{fixed}>{inside}</table>'
+        lines = [(f"{left} {times}" if times else left, shape, breadth(box.label, style.size) + (16 if times else 0))]
+    lines += [(small(note, style), "", 0.0)] if note else []
+    first = int(max(line[2] for line in lines))
+    body = _body([line[:2] for line in lines], first, width)
     if not box.strips:
         return f"<{body}>"
+    each = f' width="{width // len(box.strips)}"' if width else ""
     cells = "".join(
-        f'<td bgcolor="{style.colours.fill(s.role)}" cellpadding="0">{small(s.text, style)}</td>' for s in box.strips
+        f'<td bgcolor="{style.colours.fill(s.role)}" cellpadding="0"{each}>{small(s.text, style)}</td>' for s in box.strips
     )
-    strips = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1"{fixed}><tr>{cells}</tr></table>'
-    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td>{body}</td></tr><tr><td>{strips}</td></tr></table>>'
+    strips = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>'
+    inner = f"<tr><td>{body}</td></tr><tr><td>{strips}</td></tr>"
+    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{inner}</table>>'
+
+
+def _body(lines: list[tuple[str, str]], first: int, width: int) -> str:
+    """Lines of two cells, the second at the right edge; `width` is that of all."""
+    rows = []
+    right = any(line[1] for line in lines)
+    for a, b in lines:
+        if not right and not width:
+            rows.append(f'<tr><td align="center">{a}</td></tr>')
+            continue
+        rest = f' width="{max(width - first - 2, 4)}"' if width else ""
+        gap = "" if width else '<td width="5"></td>'
+        rows.append(f'<tr><td align="left">{a}</td>{gap}<td align="right"{rest}>{b}</td></tr>')
+    return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1">{"".join(rows)}</table>'
 
 
 def edge_attributes(edge: Edge, style: Style, back: bool = False) -> dict[str, str]:

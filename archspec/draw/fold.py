@@ -39,6 +39,9 @@ class View:
     expand: tuple[str, ...] = ()
     collapse: tuple[str, ...] = ()
     title: str = ""
+    nodes: int = MOST_NODES
+    rows: int = MOST_ROWS
+    inline: int = INLINE
 
 
 def figure(graph: Graph, view: View = View()) -> Figure:
@@ -96,10 +99,10 @@ class Maker:
 
     def blocks(self, root: Sequence[Part]) -> tuple[Panel, ...]:
         overview = self.view.level == "overview"
-        rows = self._opened(list(root), 0 if overview else INLINE)
-        rows = self._shrunk(rows, MOST_IN_OVERVIEW if overview else MOST_ROWS)
+        rows = self._opened(list(root), 0 if overview else self.view.inline)
+        rows = self._shrunk(rows, MOST_IN_OVERVIEW if overview else self.view.rows)
         kinds = {} if overview else self._kinds(rows)
-        room = MOST_NODES - len(rows)
+        room = self.view.nodes - len(rows)
         chosen: list[tuple[str, str]] = []
         for kind, members in sorted(kinds.items(), key=lambda pair: -sum(len(m.nodes) for m in pair[1])):
             size = min(len(self.columns([self.leaves(m) for m in members])), MOST_NODES)

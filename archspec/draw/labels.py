@@ -10,7 +10,7 @@ from archspec.layers.base import Layer
 from archspec.layers.formula import Formula
 from archspec.tensor import Shape, TensorType
 
-LONGEST = 44  # characters of the arguments; longer ones are cut
+LONGEST = 32  # characters of the arguments; longer ones are cut
 
 NAMES = {
     "Dense": "dense", "EinsumDense": "dense", "Embedding": "embedding", "MultiHeadAttention": "attention",
@@ -43,7 +43,7 @@ def op_name(layer: Layer) -> str:
 def op_words(layer: Layer, raw: bool = False) -> dict[str, str]:
     """The layer's name and what matters most of its arguments, by field; a formula stands for itself."""
     if isinstance(layer, Formula):
-        return {"expression": _cut(layer.expression)}
+        return {"expression": layer.expression if len(layer.expression) <= 24 else f"{layer.expression[:21]}..."}
     kind = type(layer).__name__
     inner = getattr(layer, "layer", None)
     name = kind if raw else op_name(layer)

@@ -43,6 +43,26 @@ def _micro(style: Style) -> str:
     return "BT" if style.rankdir == "BT" else "TB"
 
 
+def fitted(graph: Graph, chosen: Options, graphviz: Engine) -> tuple[Figure, Composed]:
+    """The figure with the most in it that fits the width: folded further while it does not, never shrunk."""
+    tried: list[tuple[float, Figure, Composed]] = []
+    budgets = ((25, 16, 14), (25, 14, 10), (22, 12, 8), (18, 9, 6), (12, 9, 6), (8, 8, 5), (6, 6, 4))
+    for nodes, rows, inline in budgets if chosen.level == "blocks" else budgets[:1]:
+        view = replace(chosen.view(), nodes=nodes, rows=rows, inline=inline)
+        try:
+            shown = figure(graph, view)
+        except FoldError as error:
+            raise DrawError(str(error)) from None
+        for shapes in dict.fromkeys((chosen.shapes, "none")) if chosen.level in ("blocks", "overview") else (chosen.shapes,):
+            composed = laid_out(shown, replace(chosen, shapes=shapes), graphviz)
+            wide, tall = composed.width - chosen.width * 72, composed.height - 9 * 72
+            if wide <= 0 and tall <= 0 and composed.height / composed.width <= 2.2:
+                return shown, composed
+            tried.append((max(wide, 0) + max(tall, 0) / 4 + max(0, composed.height / composed.width - 2.2), shown, composed))
+    _, shown, composed = min(tried, key=lambda way: way[0])
+    return shown, composed
+
+
 def style_of(shown: Figure, chosen: Options) -> Style:
     """How the options make a figure look; `auto` becomes a direction."""
     u = shown.panels[0].shape == "u" and chosen.direction in ("auto", "U")
@@ -57,9 +77,9 @@ def style_of(shown: Figure, chosen: Options) -> Style:
 def measure(graph: Graph, **given: Any) -> Report:
     """What a drawing measures, from Graphviz's own geometry. Raises DrawError."""
     chosen = options(given)
-    shown = diagram(graph, chosen)
     graphviz = _engine("a report")
-    return report(shown, laid_out(shown, chosen, graphviz), graphviz)
+    shown, composed = fitted(graph, chosen, graphviz)
+    return report(shown, composed, graphviz)
 
 
 def draw(graph: Graph, path: str | Path, *, format: str | None = None, spec: Mapping[str, Any] | None = None, **given: Any) -> Path:
@@ -82,7 +102,7 @@ def draw(graph: Graph, path: str | Path, *, format: str | None = None, spec: Map
         return _without_engine(shown, chosen, path, format)
     if format in ("pdf", "png") and not fonts(graphviz).usable:
         raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
-    composed = laid_out(shown, chosen, graphviz)
+    _, composed = fitted(graph, chosen, graphviz)
     _write(path, composed.dot.encode() if format == "dot" else render(composed.dot, format, graphviz, placed=True))
     return path
 

@@ -17,7 +17,7 @@ from archspec.layers.base import default_name, snake_case
 Place = tuple[tuple[str, ...], tuple[Use, ...], str]  # scope, what opened it, name
 
 # What decides whether two layers are of one kind; sizes and strides are a block's arguments.
-_DECIDING = ("kernel_size", "pool_size", "activation", "layer")
+_DECIDING = ("pool_size", "activation", "layer")
 # What some repeats have and others not: the sum around a block, the padding before a stride, dropout.
 _OPTIONAL = re.compile(r"Add|ZeroPadding[123]D|\w*Dropout\w*|Rescaling|RandomDrop\w*|StochasticDepth|DropPath")
 MOST_TOKENS = 400  # of one repeat
@@ -130,7 +130,7 @@ def _runs(regions: Sequence[_Region]) -> list[_Run]:
 def _stretches(
     start: int, end: int, alike: list[list[int]], starts: Mapping[int, int]
 ) -> Iterator[tuple[int, int, int]]:
-    """Start, period and times of what follows itself: what covers most, then what is left on both sides of it."""
+    """Start, period and times of what follows itself: what saves most, then what is left on both sides of it."""
     waiting = [(start, end)]
     found = []
     while waiting:
@@ -138,7 +138,7 @@ def _stretches(
         best: tuple[int, int, int] | None = None
         for at in range(low, high):
             if at in starts and (one := _best(at, alike, starts, high)):
-                best = one if best is None or one[1] * one[2] > best[1] * best[2] else best
+                best = one if best is None or _saved(one) > _saved(best) else best
         if best:
             found.append(best)
             waiting += [(low, best[0]), (best[0] + best[1] * best[2], high)]
@@ -167,7 +167,9 @@ def _words(region: _Region) -> list[object]:
 def _word(call: Call) -> object:
     if is_model(call.data):
         return call.kind, len(call.config["layers"])
-    return call.kind, *(_plain(call.config.get(key)) for key in _DECIDING)
+    kernel = call.config.get("kernel_size")
+    wide = tuple(n != 1 for n in kernel) if isinstance(kernel, list) else kernel not in (None, 1)
+    return call.kind, wide, *(_plain(call.config.get(key)) for key in _DECIDING)
 
 
 def _plain(value: Any) -> object:
@@ -189,19 +191,22 @@ def _alike(tokens: Sequence[int]) -> list[list[int]]:
 
 
 def _best(at: int, alike: list[list[int]], starts: Mapping[int, int], end: int) -> tuple[int, int, int] | None:
-    """The period and the number of repeats that cover most from here on; None where nothing repeats."""
+    """The period and the number of repeats that save most from here on; None where nothing repeats."""
     best: tuple[int, int, int] | None = None
     for period in range(2, min(len(alike), (end - at) // 2 + 1)):
         if at + period not in starts or alike[period][at] < period:
             continue
         times = 1
-        while times * period <= alike[period][at] and at + (times + 1) * period in starts:
-            times += at + (times + 1) * period <= end
-            if at + (times + 1) * period > end:
-                break
-        if times > 1 and (best is None or period * times > best[1] * best[2]):
+        while times * period <= alike[period][at] and at + (times + 1) * period in starts and at + (times + 1) * period <= end:
+            times += 1
+        if times > 1 and (best is None or period * (times - 1) > _saved(best)):
             best = at, period, times
     return best
+
+
+def _saved(found: tuple[int, int, int]) -> int:
+    """The layers that need no drawing of their own."""
+    return found[1] * (found[2] - 1)
 
 
 # --- blocks --------------------------------------------------------------------------------------
@@ -257,19 +262,20 @@ def _stages(run: _Run) -> list[list[tuple[_Region, ...]]]:
 
 
 def _arguments(repeat: tuple[_Region, ...]) -> tuple[tuple[str, int], ...]:
-    """What repeats may differ in: the channels that come out, and the stride."""
-    width, stride = 0, 1
+    """What repeats may differ in: the channels that come out, the largest kernel, the stride."""
+    width, stride, kernel = 0, 1, 1
     for region in repeat:
         for call in region.way:
             for key in ("filters", "units"):
                 width = call.config[key] if isinstance(call.config.get(key), int) else width
-            stride = max(stride, _stride(call.config.get("strides")))
-    return ("filters", width), ("stride", stride)
+            stride = max(stride, _largest(call.config.get("strides")))
+            kernel = max(kernel, _largest(call.config.get("kernel_size")))
+    return ("filters", width), ("kernel", kernel), ("stride", stride)
 
 
-def _stride(value: object) -> int:
+def _largest(value: object) -> int:
     if isinstance(value, list):
-        return max((_stride(one) for one in value), default=1)
+        return max((_largest(one) for one in value), default=1)
     return value if isinstance(value, int) else 1
 
 
