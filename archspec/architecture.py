@@ -59,7 +59,7 @@ class Architecture:
         """Draws the network into a file, whose extension gives the format: .svg, .pdf, .png or .dot."""
         from archspec.draw import draw
 
-        return draw(self.graph, path, **options)
+        return draw(self.graph, path, spec=self.document.draw, **options)
 
     def build(self) -> keras.Model:
         """The network as a functional Keras model with fresh weights; its layers are named as in the graph."""

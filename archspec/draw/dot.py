@@ -50,7 +50,7 @@ def head(style: Style) -> list[str]:
     """The lines that set the defaults. splines=ortho crashes some releases, curved runs through boxes."""
     theme = style.colours.theme
     font = {"fontname": FONT, "fontsize": str(style.size), "fontcolor": theme.ink}
-    graph = font | {"rankdir": style.rankdir, "bgcolor": theme.paper, "nodesep": "0.1", "ranksep": "0.12", "pad": "0.02",
+    graph = font | {"rankdir": style.rankdir, "bgcolor": theme.paper, "nodesep": "0.25" if style.u and style.shapes == "none" else "0.1", "ranksep": "0.12", "pad": "0.02",
         "margin": "0", "splines": "true", "newrank": "true"}  # fmt: skip
     node = font | {"shape": "box", "style": "filled", "color": theme.line, "penwidth": "0.6", "height": "0.2", "width": "0",
         "margin": "0.05,0.02"}  # fmt: skip
@@ -247,8 +247,8 @@ def edge_attributes(edge: Edge, style: Style, back: bool = False) -> dict[str, s
         found["dir"] = "back"
     if edge.kind == "skip" or edge.partial:
         found["style"] = "dashed"
-    if edge.label and (edge.kind == "skip" or style.shapes == "edge"):
-        found["label"] = f" {literal(edge.label)} "
+    if edge.label and edge.kind == "skip" and style.shapes != "none":
+        found["label"] = literal(edge.label)
     elif edge.label and edge.label.isdigit():
         found["taillabel"] = edge.label
     return found

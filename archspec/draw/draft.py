@@ -121,6 +121,8 @@ class Draft:
         panel = self.maker.shown.get(kind, "") if not self.micro else ""
         times = len(members) or 1
         self.member_of.update({name: number for number, member in enumerate(members) for name in member.nodes})
+        if panel and len(self.maker.shown) == 1:
+            detail = detail.removeprefix(f"{kind[1].rsplit('.', 1)[-1]} ")  # the only panel says it
         if not panel:
             detail = detail_words([self.graph.nodes[u.nodes[u.head]].layer for u in _units(part)][:4]) or detail
         return replace(

@@ -110,7 +110,7 @@ class Maker:
                 continue
             room -= size
             single = [row for row in rows if kind == self.kind_of(row)]
-            if len(single) == 1 and size <= 10 and not isinstance(single[0], Unit) and not self.framed:
+            if len(single) == 1 and size <= 12 and not isinstance(single[0], Unit) and not self.framed:
                 self.framed.add(single[0].path)
                 room += 1
             else:
@@ -155,7 +155,7 @@ class Maker:
                 if isinstance(row, Scope) and not keep(row)
                 and (
                     any(fnmatchcase(row.path, glob) for glob in self.view.expand)
-                    or (len(flat(row.items)) <= 2 * bool(inline) and not staged(row))
+                    or (len(flat(row.items)) <= 2 * bool(inline) and kinds.count(kind) == 1 and not staged(row))
                     or (kinds.count(kind) == 1 and len(rows) - 1 + len(row.items) <= MOST_IN_OVERVIEW and not staged(row))
                 )
             ]  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from archspec.graph.ir import Graph, Use
 from archspec.graph.text import layer_text
 
-STRIPS = {"normalization", "activation", "dropout"}
+STRIPS = {"normalization", "activation", "regularization"}
 BEARERS = {"convolution", "dense", "attention", "recurrent", "upsampling", "embedding"}
 SYMBOLS = {"Add", "Multiply", "Subtract"}
 

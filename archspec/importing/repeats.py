@@ -199,14 +199,15 @@ def _best(at: int, alike: list[list[int]], starts: Mapping[int, int], end: int) 
         times = 1
         while times * period <= alike[period][at] and at + (times + 1) * period in starts and at + (times + 1) * period <= end:
             times += 1
-        if times > 1 and (best is None or period * (times - 1) > _saved(best)):
+        if times > 1 and (best is None or _saved((at, period, times)) > _saved(best)):
             best = at, period, times
     return best
 
 
-def _saved(found: tuple[int, int, int]) -> int:
-    """The layers that need no drawing of their own."""
-    return found[1] * (found[2] - 1)
+def _saved(found: tuple[int, int, int]) -> float:
+    """The layers that need no drawing of their own; less where there are few repeats, for those may be chance."""
+    _, period, times = found
+    return period * (times - 1) ** 2 / times
 
 
 # --- blocks --------------------------------------------------------------------------------------
