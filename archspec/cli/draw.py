@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from archspec.cli.common import failure, open_spec, spec_argument
 FORMATS = ("svg", "pdf", "png", "dot")
 
 
-def _option(name: str, help: str, **settings: Any) -> Any:
+def _option(name: str, help: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """An option that says nothing unless given, so that the spec's `draw:` holds."""
     return click.option(name, default=None, help=help, **settings)
 
@@ -33,7 +34,9 @@ def _option(name: str, help: str, **settings: Any) -> Any:
 @_option("--shapes", "Where tensors' shapes stand.", type=click.Choice(["node", "edge", "none"]))
 @_option("--legend/--no-legend", "What the colours mean.")
 @_option("--title", "A line above the figure.")
-@_option("--order", "Inputs above, or below as papers on transformers have them.", type=click.Choice(["downward", "upward"]))
+@_option(
+    "--order", "Inputs above, or below as papers on transformers have them.", type=click.Choice(["downward", "upward"])
+)
 @_option("--trainable/--no-trainable", "Mark what is frozen.")
 @click.option("--expand", multiple=True, metavar="GLOB", help="Scopes to open.")
 @click.option("--collapse", multiple=True, metavar="GLOB", help="Scopes to keep as one row.")

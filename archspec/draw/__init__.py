@@ -4,4 +4,16 @@ from archspec.draw.engine import DrawError, Engine, Fonts, engine, fonts
 from archspec.draw.options import Options, options
 from archspec.draw.picture import FORMATS, diagram, draw, measure
 
-__all__ = ["FORMATS", "DrawError", "Engine", "Fonts", "Options", "diagram", "draw", "engine", "fonts", "measure", "options"]
+__all__ = [
+    "FORMATS",
+    "DrawError",
+    "Engine",
+    "Fonts",
+    "Options",
+    "diagram",
+    "draw",
+    "engine",
+    "fonts",
+    "measure",
+    "options",
+]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from archspec.draw.dot import (
@@ -15,6 +15,7 @@ from archspec.draw.dot import (
     edge_attributes,
     group_attributes,
     head,
+    literal,
     panel_attributes,
     quoted,
     right_side,
@@ -173,7 +174,11 @@ def wrapped(panel: Panel, layout: Layout, columns: int) -> Layout:
             if len(crossing) != 1 or lowest < level or any(b < lowest and t > level for _, b, _, t in tops.values()):
                 continue
             (edge,) = crossing
-            if edge.tail in below or any(cut[0] == edge.tail for cut in cuts) or abs(level - goal) > total / columns / 1.4:
+            if (
+                edge.tail in below
+                or any(cut[0] == edge.tail for cut in cuts)
+                or abs(level - goal) > total / columns / 1.4
+            ):
                 continue
             if best is None or abs(level - goal) < best[0]:
                 best = (abs(level - goal), (edge.tail, edge.head))
@@ -221,12 +226,15 @@ def _below(panel: Panel, order: list[str], cut: tuple[str, str]) -> set[str]:
 
 def _around(tail: Place, headed: Place, left: tuple[float, ...], right: tuple[float, ...], gap: float) -> Way:
     """From under a column up to the top of the next, in the gutter between, with corners."""
-    down, up = min(tail.y - tail.height / 2, left[1]) - gap / 1.5, max(headed.y + headed.height / 2, right[3]) + gap * 0.9
+    down, up = (
+        min(tail.y - tail.height / 2, left[1]) - gap / 1.5,
+        max(headed.y + headed.height / 2, right[3]) + gap * 0.9,
+    )
     gutter = left[2] + gap
     start, end = (tail.x, tail.y - tail.height / 2), (headed.x, headed.y + headed.height / 2)
     corners = [start, (tail.x, down), (gutter, down), (gutter, up), (headed.x, up), (end[0], end[1] + 4.5)]
     points: list[Point] = [corners[0]]
-    for a, b in zip(corners, corners[1:], strict=False):
+    for a, b in pairwise(corners):
         points += [a, b, b]
     return Way(tuple(points), None, end, None)
 
@@ -239,8 +247,8 @@ def legend(figure: Figure, style: Style, width: float) -> tuple[str, float, floa
     theme = style.colours.theme
     cells = "".join(
         "<tr>" + "".join(
-            f'<td width="9" height="7" fixedsize="true" border="1" color="{theme.line}" bgcolor="{style.colours.fill(role)}"></td>'
-            f'<td align="left" width="{int(most - 15)}"><font color="{theme.muted if theme.paper != "#FFFFFF" else theme.ink}">{small(LEGEND[role], style)}</font></td>'
+            f'<td width="9" height="7" fixedsize="true" border="1" color="{theme.line}" bgcolor="{style.colours.fill(role)}"></td>'  # noqa: E501
+            f'<td align="left" width="{int(most - 15)}"><font color="{theme.muted if theme.paper != "#FFFFFF" else theme.ink}">{small(LEGEND[role], style)}</font></td>'  # noqa: E501
             for role in row
         ) + (f'<td colspan="{2 * (columns - len(row))}"></td>' if len(row) < columns else "") + "</tr>"
         for row in rows
@@ -283,11 +291,12 @@ def compose(figure: Figure, layouts: list[Layout], style: Style, width: float, w
     """The whole figure as DOT with fixed positions."""
     limit = width * POINTS - 3.5
     placed = _arranged(figure, layouts, limit)
-    everything = [layout for layout in placed]
-    left, bottom, right, top = _extent(everything)
-    lines = ["digraph {", *head(style)]
+    left, bottom, right, top = _extent(placed)
+    lines = [f"digraph {quoted(literal(figure.name))} {{", *head(style)]
     if figure.title:
-        lines.append(f'  "title" {attributes(_note(_centre(left, right), top + 9, right - left, 12, f"<<b>{text(figure.title)}</b>>"))}')
+        lines.append(
+            f'  "title" {attributes(_note(_centre(left, right), top + 9, right - left, 12, f"<<b>{text(figure.title)}</b>>"))}'  # noqa: E501
+        )
         top += 16
     for panel, layout in zip(figure.panels, placed, strict=True):
         lines += _panel(panel, layout, style)
@@ -305,7 +314,9 @@ def compose(figure: Figure, layouts: list[Layout], style: Style, width: float, w
         down -= h
         lines.append(f'  "note" {attributes(_note(left_edge + w / 2, down + h / 2, w, h, f"<{content}>"))}')
     if with_legend and len(figure.roles) > 1:
-        label, w, h, _ = legend(figure, style, max(right - left_edge, 110.0) if corner else max(right - left, min(limit, 160)))
+        label, w, h, _ = legend(
+            figure, style, max(right - left_edge, 110.0) if corner else max(right - left, min(limit, 160))
+        )
         down -= h + 2
         lines.append(f'  "legend" {attributes(_note(left_edge + w / 2, down + h / 2, w, h, label))}')
         right = max(right, left_edge + w)
@@ -324,7 +335,12 @@ def _note(x: float, y: float, width: float, height: float, label: str) -> dict[s
 
 def _extent(layouts: list[Layout]) -> tuple[float, float, float, float]:
     extents = [layout.extent for layout in layouts]
-    return min(e[0] for e in extents), min(e[1] for e in extents), max(e[2] for e in extents), max(e[3] for e in extents)
+    return (
+        min(e[0] for e in extents),
+        min(e[1] for e in extents),
+        max(e[2] for e in extents),
+        max(e[3] for e in extents),
+    )
 
 
 def _arranged(figure: Figure, layouts: list[Layout], limit: float) -> list[Layout]:
@@ -368,19 +384,31 @@ def _panel(panel: Panel, layout: Layout, style: Style) -> list[str]:
         indent = "    "
     u = panel.shape == "u" and style.u
     right = right_side(panel) if u else set()
-    lines += _items(panel.items, layout, style, indent, {b.id: layout.nodes[b.id].width for b in boxes(panel.items)} if not panel.title else {})
+    lines += _items(
+        panel.items,
+        layout,
+        style,
+        indent,
+        {b.id: layout.nodes[b.id].width for b in boxes(panel.items)} if not panel.title else {},
+    )
     lines += ["  }"] if panel.title else []
     for edge in panel.edges:
         back = edge.head in right and edge.kind == "main"
         tail, headed = (edge.head, edge.tail) if back else (edge.tail, edge.head)
-        lines.append(f"  {quoted(tail)} -> {quoted(headed)} {attributes(_placed_edge(edge, layout.ways.get((tail, headed)), style, back))}")
+        lines.append(
+            f"  {quoted(tail)} -> {quoted(headed)} {attributes(_placed_edge(edge, layout.ways.get((tail, headed)), style, back))}"  # noqa: E501
+        )
     return lines
 
 
 def _framed(values: dict[str, str], frame: Frame) -> dict[str, str]:
     values |= {"bb": ",".join(f"{v:.2f}" for v in frame.box)}
     if frame.label:
-        values |= {"lp": f"{frame.label[0]:.2f},{frame.label[1]:.2f}", "lwidth": frame.size[0], "lheight": frame.size[1]}
+        values |= {
+            "lp": f"{frame.label[0]:.2f},{frame.label[1]:.2f}",
+            "lwidth": frame.size[0],
+            "lheight": frame.size[1],
+        }
     return values
 
 
@@ -391,14 +419,22 @@ def _items(
     for item in items:
         if isinstance(item, Group):
             lines.append(f"{indent}subgraph {quoted('cluster_' + item.id)} {{")
-            lines.append(f"{indent}  graph {attributes(_framed(group_attributes(item, style), layout.frames['cluster_' + item.id]))}")
+            lines.append(
+                f"{indent}  graph {attributes(_framed(group_attributes(item, style), layout.frames['cluster_' + item.id]))}"  # noqa: E501
+            )
             lines += _items(item.items, layout, style, indent + "  ", {})
             lines.append(f"{indent}}}")
             continue
         place = layout.nodes[item.id]
-        wide = int(widths[item.id]) - 7 if item.id in widths and item.kind in ("layer", "block", "input", "output") else 0
+        wide = (
+            int(widths[item.id]) - 7 if item.id in widths and item.kind in ("layer", "block", "input", "output") else 0
+        )
         values = box_attributes(item, style, max(wide, 0))
-        values |= {"pos": f"{place.x:.2f},{place.y:.2f}", "width": f"{place.width / POINTS:.4f}", "height": f"{place.height / POINTS:.4f}"}
+        values |= {
+            "pos": f"{place.x:.2f},{place.y:.2f}",
+            "width": f"{place.width / POINTS:.4f}",
+            "height": f"{place.height / POINTS:.4f}",
+        }
         lines.append(f"{indent}{quoted(item.id)} {attributes(values)}")
     return lines
 

@@ -50,9 +50,9 @@ def head(style: Style) -> list[str]:
     """The lines that set the defaults. splines=ortho crashes some releases, curved runs through boxes."""
     theme = style.colours.theme
     font = {"fontname": FONT, "fontsize": str(style.size), "fontcolor": theme.ink}
-    graph = font | {"rankdir": style.rankdir, "bgcolor": theme.paper, "nodesep": "0.25" if style.u and style.shapes == "none" else "0.1", "ranksep": "0.12", "pad": "0.02",
+    graph = font | {"rankdir": style.rankdir, "bgcolor": theme.paper, "nodesep": "0.25" if style.u and style.shapes == "none" else "0.1", "ranksep": "0.12", "pad": "0.02",  # noqa: E501
         "margin": "0", "splines": "true", "newrank": "true"}  # fmt: skip
-    node = font | {"shape": "box", "style": "filled", "color": theme.line, "penwidth": "0.6", "height": "0.2", "width": "0",
+    node = font | {"shape": "box", "style": "filled", "color": theme.line, "penwidth": "0.6", "height": "0.2", "width": "0",  # noqa: E501
         "margin": "0.05,0.02"}  # fmt: skip
     edge = {"color": theme.line, "penwidth": "0.7", "arrowsize": "0.45", "fontname": FONT, "fontsize": str(style.small),
         "fontcolor": theme.muted}  # fmt: skip
@@ -64,7 +64,9 @@ def panel_dot(panel: Panel, style: Style) -> str:
     lines = ["digraph {", *head(style)]
     items, indent = panel.items, "  "
     if panel.title:
-        lines.append(f"  subgraph {quoted('cluster_' + panel.id)} {{ graph {attributes(panel_attributes(panel, style))}")
+        lines.append(
+            f"  subgraph {quoted('cluster_' + panel.id)} {{ graph {attributes(panel_attributes(panel, style))}"
+        )
         indent = "    "
     homes = {box.id: home for box, home in _homes(panel.items)}
     by_home: dict[Home, list[Edge]] = {}
@@ -110,7 +112,9 @@ def _items(
     right = right_side(panel) if style.u else set()
     for edge in edges.get(home, ()):
         tail, head = (edge.head, edge.tail) if edge.head in right and edge.kind == "main" else (edge.tail, edge.head)
-        lines.append(f"{indent}{quoted(tail)} -> {quoted(head)} {attributes(edge_attributes(edge, style, tail != edge.tail))}")
+        lines.append(
+            f"{indent}{quoted(tail)} -> {quoted(head)} {attributes(edge_attributes(edge, style, tail != edge.tail))}"
+        )
     return lines
 
 
@@ -130,7 +134,9 @@ def _levels(panel: Panel) -> list[str]:
 
 def _widths(panel: Panel, style: Style) -> dict[str, int]:
     """Equal widths for the boxes of a column: those with no frame around them."""
-    rows = [item for item in panel.items if isinstance(item, Box) and item.kind in ("layer", "block", "input", "output")]
+    rows = [
+        item for item in panel.items if isinstance(item, Box) and item.kind in ("layer", "block", "input", "output")
+    ]
     if panel.title or style.rankdir == "LR" or panel.shape == "free":
         return {}
     width = max((_width(box, style) for box in rows), default=0)
@@ -150,7 +156,15 @@ def _width(box: Box, style: Style) -> int:
 def breadth(content: str, size: float) -> float:
     """A text's width in points, by Helvetica's metrics in five classes of characters."""
     return size * sum(
-        0.28 if c in " ,./il|tjf:;'()I[]!" else 0.83 if c in "mwMW%" else 0.67 if c.isupper() else 1.0 if c > "\u2e7f" else 0.56
+        0.28
+        if c in " ,./il|tjf:;'()I[]!"
+        else 0.83
+        if c in "mwMW%"
+        else 0.67
+        if c.isupper()
+        else 1.0
+        if c > "\u2e7f"
+        else 0.56
         for c in content
     )
 
@@ -159,8 +173,8 @@ def panel_attributes(panel: Panel, style: Style) -> dict[str, str]:
     formals = f" ({', '.join(panel.formals)})" if panel.formals else ""
     theme = style.colours.theme
     times = f"<b>×{panel.times}</b>" if panel.times > 1 else ""
-    cells = f'<td align="left"><b>{text(panel.title)}</b>{text(formals) if formals else ""}</td><td width="8"></td><td align="right">{times}</td>'
-    return {"label": _table(cells), "labeljust": "l", "style": "filled", "fillcolor": theme.group, "color": theme.group_line,
+    cells = f'<td align="left"><b>{text(panel.title)}</b>{text(formals) if formals else ""}</td><td width="8"></td><td align="right">{times}</td>'  # noqa: E501
+    return {"label": _table(cells), "labeljust": "l", "style": "filled", "fillcolor": theme.group, "color": theme.group_line,  # noqa: E501
         "penwidth": "0.6", "margin": "4"}  # fmt: skip
 
 
@@ -169,9 +183,9 @@ def group_attributes(group: Group, style: Style) -> dict[str, str]:
     name = f"<b>{text(group.label)}</b>" + (f'<br align="left"/>{small(group.detail, style)}' if group.detail else "")
     times = f"<b>×{group.times}</b>" if group.times > 1 else ""
     room = max(int(max(len(group.label) * 4.6, len(group.detail) * 3.8)) - 12, 10) if style.rankdir != "LR" else 4
-    cells = f'<td align="left" balign="left">{name}</td><td width="{room // 2}"></td><td align="right" width="{room // 2}">{times}</td>'
-    return {"label": _table(cells), "labeljust": "l", "style": "filled", "fillcolor": theme.group, "color": theme.group_line,
-        "penwidth": "0.6", "margin": "5", "id": literal(group.path), "tooltip": tooltip(group.path, group.settings)}  # fmt: skip
+    cells = f'<td align="left" balign="left">{name}</td><td width="{room // 2}"></td><td align="right" width="{room // 2}">{times}</td>'  # noqa: E501
+    return {"label": _table(cells), "labeljust": "l", "style": "filled", "fillcolor": theme.group, "color": theme.group_line,  # noqa: E501
+        "penwidth": "0.6", "margin": "5", "id": literal(group.path), "tooltip": tooltip(group.path, group.settings)}  # fmt: skip  # noqa: E501
 
 
 def _table(cells: str, extra: str = "") -> str:
@@ -183,7 +197,11 @@ def box_attributes(box: Box, style: Style, width: int = 0) -> dict[str, str]:
     if box.kind == "point":
         return {"shape": "point", "width": "0.04", "height": "0.04", "fillcolor": theme.line, "label": ""}
     found = {"label": _label(box, style, width), "fillcolor": style.colours.fill(box.role)}
-    found |= {"class": re.sub(r"\W", "-", box.role), "id": literal(box.path), "tooltip": tooltip(box.path, box.settings)}
+    found |= {
+        "class": re.sub(r"\W", "-", box.role),
+        "id": literal(box.path),
+        "tooltip": tooltip(box.path, box.settings),
+    }
     if box.kind == "symbol":
         found |= {"shape": "circle", "width": "0.17", "height": "0.17", "fixedsize": "true", "margin": "0"}
     elif box.kind == "bar":
@@ -213,6 +231,7 @@ def _label(box: Box, style: Style, width: int) -> str:
             lines.append((small(box.detail, style) if box.detail else "", shape, breadth(box.detail, style.small)))
     else:
         lines = [(f"{left} {times}" if times else left, shape, breadth(box.label, style.size) + (16 if times else 0))]
+    lines = [(f"<b>{text(box.name)}</b>", "", breadth(box.name, style.size) * 1.08), *lines] if box.name else lines
     lines += [(small(note, style), "", 0.0)] if note else []
     first = int(max(line[2] for line in lines))
     body = _body([line[:2] for line in lines], first, width)
@@ -220,7 +239,8 @@ def _label(box: Box, style: Style, width: int) -> str:
         return f"<{body}>"
     each = f' width="{width // len(box.strips)}"' if width else ""
     cells = "".join(
-        f'<td bgcolor="{style.colours.fill(s.role)}" cellpadding="0"{each}>{small(s.text, style)}</td>' for s in box.strips
+        f'<td bgcolor="{style.colours.fill(s.role)}" cellpadding="0"{each}>{small(s.text, style)}</td>'
+        for s in box.strips
     )
     strips = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>'
     inner = f"<tr><td>{body}</td></tr><tr><td>{strips}</td></tr>"

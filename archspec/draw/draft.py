@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from archspec.draw.labels import common_words, detail_words, formal_name, op_words, role_of, strip_text, types_text
 from archspec.draw.model import Box, Edge, Group, Panel, Strip, Wire, boxes
 from archspec.draw.parts import SYMBOLS, Part, Run, Scope, Unit, flat, staged
+from archspec.graph.ir import Graph, Node
 from archspec.graph.text import layer_text, value_text
+from archspec.layers.base import default_name
 
 if TYPE_CHECKING:
     from archspec.draw.fold import Maker
@@ -28,7 +30,7 @@ class Draft:
         self.member_of: dict[str, int] = {}  # which repeat of a row whose panel shows it
 
     def items(
-        self, instances: list[list[Part]], firsts: list[int], environments: list[dict[str, float]], whole: bool, depth: int,
+        self, instances: list[list[Part]], firsts: list[int], environments: list[dict[str, float]], whole: bool, depth: int,  # noqa: E501
         home: tuple[str, ...] = (),
     ) -> tuple[Box | Group, ...]:  # fmt: skip
         found: list[Box | Group] = []
@@ -51,7 +53,7 @@ class Draft:
         for number, member in enumerate(members):
             for name in member.nodes:
                 self.repeat_of[name] = (id, number)
-        leaves = [list(m.items) if whole and isinstance(m, Scope) else self.maker.leaves(m) for m in members]  # type: ignore[arg-type]
+        leaves = [list(m.items) if whole and isinstance(m, Scope) else self.maker.leaves(m) for m in members]
         label, detail = names(part, self.graph)
         items = self.items(leaves, [0], [], whole, depth + 1, (*home, id))
         return Group(id, label, part.path, items, detail, len(members), _settings(part))
@@ -61,7 +63,7 @@ class Draft:
         return f"{kind}{self.maker.number}"
 
     def _box(
-        self, column: list[Part | None], present: list[Part], sample: list[Part], environments: list[dict[str, float]],
+        self, column: Sequence[Part | None], present: list[Part], sample: list[Part], environments: list[dict[str, float]],  # noqa: E501
         firsts: list[int],
     ) -> Box:  # fmt: skip
         id = self._number("box")
@@ -96,7 +98,9 @@ class Draft:
         layer, kind = heads[0].layer, type(heads[0].layer).__name__
         settings = "\n".join(layer_text(self.graph.nodes[name].layer) for name in units[0].nodes)
         if kind == "InputLayer":
-            return replace(base, kind="input", label=units[0].nodes[0].rsplit(".", 1)[-1], role="input", settings=settings)
+            return replace(
+                base, kind="input", label=units[0].nodes[0].rsplit(".", 1)[-1], role="input", settings=settings
+            )
         if kind in SYMBOLS:
             sign = {"Add": "+", "Multiply": "×", "Subtract": "-"}[kind]
             return replace(base, kind="symbol", label=sign, role="merge", settings=f"{settings} {base.shape}", shape="")
@@ -112,7 +116,8 @@ class Draft:
             Strip(strip_text(self.graph.nodes[name].layer), self.graph.nodes[name].layer.role)
             for name in units[0].nodes[units[0].head + 1 :]
         )
-        return replace(base, label=label, role=role_of(layer), strips=strips, settings=settings)
+        given = given_name(heads[0]) if self.maker.view.level in ("raw", "layers") else ""
+        return replace(base, label=label, role=role_of(layer), strips=strips, settings=settings, name=given)
 
     def _row(self, base: Box, part: Part) -> Box:
         label, detail = names(part, self.graph)
@@ -126,7 +131,14 @@ class Draft:
         if not panel:
             detail = detail_words([self.graph.nodes[u.nodes[u.head]].layer for u in _units(part)][:4]) or detail
         return replace(
-            base, kind="block", label=label, role="block", detail=detail, times=times, panel=panel, settings=_settings(part)
+            base,
+            kind="block",
+            label=label,
+            role="block",
+            detail=detail,
+            times=times,
+            panel=panel,
+            settings=_settings(part),
         )
 
     def finished(self, items: tuple[Box | Group, ...], instances: list[tuple[str, ...]]) -> Panel:
@@ -178,7 +190,15 @@ class Draft:
         lines = tuple(replace(line, wires=() if line.tail in points else line.wires) for line in lines)
         lines = tuple(sorted(lines, key=lambda line: line.kind != "main"))
         notes = tuple(dict.fromkeys(box.where for box in known.values() if box.where))
-        filled = tuple(_with_inner(item, inner) for item in (*entries, *items))
+        results: tuple[Box, ...] = ()
+        if not self.micro and self.maker.view.level in ("raw", "layers"):
+            kept = {name: edge for name, edge in self.graph.outputs.items() if edge.node in self.box_of}
+            results = tuple(Box(f"output{i}", "output", name, "output", path=name) for i, name in enumerate(kept))
+            lines += tuple(
+                Edge(self.box_of[edge.node], box.id, "main" if not self.graph.readers[edge.node] else "branch",
+                     str(edge.index or "")) for box, edge in zip(results, kept.values(), strict=True)
+            )  # fmt: skip
+        filled = tuple(_with_inner(item, inner) for item in (*entries, *items, *results))
         chain = all(line.kind == "main" for line in lines)
         panel = Panel(self.id, filled, lines, formals=tuple(map(formal_name, self.formals)), notes=notes)
         return replace(panel, shape="column" if chain else "free")
@@ -215,8 +235,19 @@ def _with_inner(item: Box | Group, inner: dict[str, list[Wire]]) -> Box | Group:
     return replace(item, inner=own)
 
 
+def given_name(node: Node) -> str:
+    """The name that the author gave a layer, where it is not the usual one."""
+    own = node.name.rsplit(".", 1)[-1]
+    usual = default_name(type(node.layer)).rstrip("0123456789")
+    return "" if own.rstrip("0123456789").rstrip("_") == usual else own
+
+
 def _units(part: Part) -> list[Unit]:
-    return [m for leaf in flat((part,)) for m in ((leaf,) if isinstance(leaf, Unit) else _units(leaf.members[0]) if isinstance(leaf, Run) else ())]
+    return [
+        m
+        for leaf in flat((part,))
+        for m in ((leaf,) if isinstance(leaf, Unit) else _units(leaf.members[0]) if isinstance(leaf, Run) else ())
+    ]
 
 
 def names(part: Part, graph: Graph) -> tuple[str, str]:
@@ -252,7 +283,7 @@ def _settings(part: Part) -> str:
     return f"{use.kind} {use.name}({', '.join(values)})"
 
 
-def _where(column: list[Part | None], firsts: list[int]) -> str:
+def _where(column: Sequence[Part | None], firsts: list[int]) -> str:
     present = [i for i, part in enumerate(column) if part is not None]
     if present == [0] or present == sorted(firsts):
         return "only in the first of each ×n"

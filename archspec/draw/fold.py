@@ -54,12 +54,14 @@ def figure(graph: Graph, view: View = View()) -> Figure:
         root = _inside(root, view.only)
     maker = Maker(graph, parts, view)
     if view.level == "block":
-        panels = (maker.block(root),)
+        panels: tuple[Panel, ...] = (maker.block(root),)
     elif whole:
         panels = (maker.panel("macro", [list(root)], whole=True),)
     else:
         panels = maker.blocks(root)
-    roles = {role for panel in panels for box in boxes(panel.items) for role in (box.role, *(s.role for s in box.strips))}
+    roles = {
+        role for panel in panels for box in boxes(panel.items) for role in (box.role, *(s.role for s in box.strips))
+    }
     return Figure(graph.name, view.level, panels, tuple(role for role in ROLES if role in roles), view.title)
 
 
@@ -128,7 +130,7 @@ class Maker:
         order = {box.id: place for place, box in enumerate(boxes(macro.items))}
         lines = []
         for edge in macro.edges:
-            if edge.kind == "branch" and order[edge.head] - order[edge.tail] > 2:
+            if edge.kind == "branch" and edge.wires and order[edge.head] - order[edge.tail] > 2:
                 node, index = edge.wires[0][:2]
                 edge = replace(edge, kind="skip", label=types_text((self.graph.nodes[node].outputs[index],)))
             lines.append(edge)
@@ -156,7 +158,7 @@ class Maker:
                 and (
                     any(fnmatchcase(row.path, glob) for glob in self.view.expand)
                     or (len(flat(row.items)) <= 2 * bool(inline) and kinds.count(kind) == 1 and not staged(row))
-                    or (kinds.count(kind) == 1 and len(rows) - 1 + len(row.items) <= MOST_IN_OVERVIEW and not staged(row))
+                    or (kinds.count(kind) == 1 and len(rows) - 1 + len(row.items) <= MOST_IN_OVERVIEW and not staged(row))  # noqa: E501
                 )
             ]  # fmt: skip
             if not choices:
@@ -253,7 +255,9 @@ class Maker:
         title = kind[1].rsplit(".", 1)[-1]
         firsts = [self.members(row)[0] for row in rows if self.kind_of(row) == kind] or members[:1]
         id = self.shown.get(kind, "block1")
-        panel = self.panel(id, [self.leaves(m) for m in members], firsts=[members.index(f) for f in firsts], members=members)
+        panel = self.panel(
+            id, [self.leaves(m) for m in members], firsts=[members.index(f) for f in firsts], members=members
+        )
         return replace(panel, title=title, times=len(members))
 
     def panel(

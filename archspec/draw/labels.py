@@ -95,7 +95,9 @@ def _number_text(numbers: list[int], environments: list[dict[str, float]], used:
     if len(set(numbers)) == 1:
         return str(numbers[0])
     for name in environments[0] if environments else ():
-        ratios = {number / env[name] if name in env else None for number, env in zip(numbers, environments, strict=True)}
+        ratios = {
+            number / env[name] if name in env else None for number, env in zip(numbers, environments, strict=True)
+        }
         ratio = ratios.pop()
         if ratios or ratio is None or not (ratio == int(ratio) or 1 / ratio == int(1 / ratio)):
             continue

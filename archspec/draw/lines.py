@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from archspec.draw.model import Panel, Wire, boxes
 from archspec.graph.ir import Graph
 
@@ -29,11 +31,11 @@ def long_skips(panel: Panel) -> tuple[tuple[str, str], ...]:
     order = {box.id: place for place, box in enumerate(boxes(panel.items))}
     pairs = [
         (edge.tail, edge.head) for edge in panel.edges
-        if edge.kind != "main" and order[edge.head] - order[edge.tail] > 1
+        if edge.kind != "main" and edge.wires and order[edge.head] - order[edge.tail] > 1
     ]  # fmt: skip
     pairs.sort(key=lambda pair: (order[pair[0]], -order[pair[1]]))
     nested = all(
-        order[a[0]] < order[b[0]] and order[a[1]] > order[b[1]] for a, b in zip(pairs, pairs[1:], strict=False)
+        order[a[0]] < order[b[0]] and order[a[1]] > order[b[1]] for a, b in pairwise(pairs)
     )
     chain = all(sum(e.kind == "main" and e.tail == box for e in panel.edges) <= 1 for box in order)
     labels = [edge.label for edge in panel.edges if (edge.tail, edge.head) in pairs]

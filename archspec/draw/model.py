@@ -1,9 +1,9 @@
 """The diagram model: what a figure shows, apart from how it is laid out and written. Every output format reads it.
 
-A figure has panels: the first is the macro view, each other one shows a block drawn once. A panel holds boxes, in groups
-or not, and edges between boxes. Nothing of the graph is lost: boxes and edges say which layers and tensors they stand
+A figure has panels: the first is the macro view, each other one shows a block drawn once. A panel holds boxes, in
+groups or not, and edges between boxes. Nothing of the graph is lost: boxes and edges say which layers and tensors they stand
 for, `unfold` gives them back.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of a figure that is laid out by itself. `title` and `formals` head a block's panel: `bottleneck (c, /s)`."""
+    """A part of a figure, laid out by itself. `title` and `formals` head a block's panel: `bottleneck (c, s)`."""
 
     id: str
     items: tuple[Box | Group, ...]
@@ -130,7 +130,7 @@ def groups(items: tuple[Box | Group, ...]) -> Iterator[Group]:
 
 def count(figure: Figure) -> int:
     """The figure's nodes; the points where lines fork are none."""
-    return sum(box.kind != "point" for panel in figure.panels for box in boxes(panel.items))
+    return sum(box.kind not in ("point", "output") for panel in figure.panels for box in boxes(panel.items))
 
 
 def unfold(figure: Figure) -> tuple[frozenset[str], frozenset[Wire]]:

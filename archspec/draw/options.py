@@ -87,7 +87,11 @@ def options(*sources: Mapping[str, Any]) -> Options:
     if isinstance(found.palette, str) and found.palette not in PALETTES:
         raise DrawError(f"unknown palette {found.palette!r}; known are {', '.join(PALETTES)}, or colours by role")
     _check_colours(found.palette)
-    if not isinstance(found.text_size, int) or isinstance(found.text_size, bool) or not LEAST_TEXT < found.text_size <= 72:
+    if (
+        not isinstance(found.text_size, int)
+        or isinstance(found.text_size, bool)
+        or not LEAST_TEXT < found.text_size <= 72
+    ):
         raise DrawError(f"font_size must be a whole number of points from 8 to 72, got {found.font_size}")
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _ROLES = (
-    "convolution", "normalization", "activation", "pooling", "upsampling", "dense", "embedding", "attention", "recurrent",
+    "convolution", "normalization", "activation", "pooling", "upsampling", "dense", "embedding", "attention", "recurrent",  # noqa: E501
 )  # fmt: skip
 
 

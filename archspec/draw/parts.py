@@ -24,7 +24,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """A block's use, a named group, a path: its parts in order. `uses` are those that it and its outer scopes came by."""
+    """A block's use, a named group, a path: its parts in order. `uses` are those that it and its outer scopes came by."""  # noqa: E501
 
     nodes: tuple[str, ...]
     path: str
@@ -172,12 +172,10 @@ class Parts:
         return Run(tuple(members), nodes, members[0].path)  # type: ignore[arg-type]
 
     def _alike(self, run: list[Part], item: Part, loose: bool) -> bool:
-        last = run[-1]
-        if loose:
-            last = last.members[-1] if isinstance(last, Run) else last
-            item_first = item.members[0] if isinstance(item, Run) else item
-        else:
-            item_first = item
+        last: Part = run[-1]
+        if loose and isinstance(last, Run):
+            last = last.members[-1]
+        item_first = item.members[0] if loose and isinstance(item, Run) else item
         if isinstance(last, Run) or isinstance(item_first, Run) or type(last) is not type(item_first):
             return False
         mine = set(item.nodes)
@@ -191,7 +189,15 @@ class Parts:
             return self.signature(last) == self.signature(item_first)
         if self.signature(last) == self.signature(item_first):
             return True
-        return loose or (self._result(last) == self._result(item_first) and abs(len(last.nodes) - len(item_first.nodes)) <= max(2, len(last.nodes) // 3))
+        return loose or (self._result(last) == self._result(item_first) and self._within(last, item_first))
+
+    def _within(self, one: Scope, other: Scope) -> bool:
+        """Whether the layers of one, in order, are among those of the other."""
+        short, long = sorted(
+            ([type(self.graph.nodes[n].layer) for n in scope.nodes] for scope in (one, other)), key=len
+        )
+        rest = iter(long)
+        return all(any(layer is candidate for candidate in rest) for layer in short)
 
     def _result(self, part: Part) -> object:
         return tuple(str(t) for t in self.graph.nodes[part.nodes[-1]].outputs)

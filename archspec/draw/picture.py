@@ -21,9 +21,10 @@ FORMATS = ("dot", "svg", "pdf", "png")
 
 # Above this, laying every layer out takes minutes and gives a picture that nobody can read.
 MOST_BOXES = 2_000
+DEFAULT = Options()
 
 
-def diagram(graph: Graph, options: Options = Options()) -> Figure:
+def diagram(graph: Graph, options: Options = DEFAULT) -> Figure:
     """The diagram model of a graph. Raises DrawError."""
     try:
         return figure(graph, options.view())
@@ -34,7 +35,10 @@ def diagram(graph: Graph, options: Options = Options()) -> Figure:
 def laid_out(shown: Figure, chosen: Options, graphviz: Engine) -> Composed:
     """A figure with everything in its place."""
     style = style_of(shown, chosen)
-    dots = [panel_dot(panel, style if panel is shown.panels[0] else replace(style, u=False, rankdir=_micro(style))) for panel in shown.panels]
+    dots = [
+        panel_dot(panel, style if panel is shown.panels[0] else replace(style, u=False, rankdir=_micro(style)))
+        for panel in shown.panels
+    ]
     found: list[Layout] = [read(item) for item in layouts(dots, graphviz)]
     return compose(shown, found, style, chosen.width, chosen.legend)
 
@@ -46,19 +50,23 @@ def _micro(style: Style) -> str:
 def fitted(graph: Graph, chosen: Options, graphviz: Engine) -> tuple[Figure, Composed]:
     """The figure with the most in it that fits the width: folded further while it does not, never shrunk."""
     tried: list[tuple[float, Figure, Composed]] = []
-    budgets = ((25, 16, 14), (25, 14, 10), (22, 12, 8), (18, 9, 6), (12, 9, 6), (8, 8, 5), (6, 6, 4))
+    budgets = ((25, 16, 14), (25, 14, 10), (22, 12, 8), (18, 9, 6), (12, 9, 6), (8, 8, 5), (6, 6, 4), (5, 5, 3))
     for nodes, rows, inline in budgets if chosen.level == "blocks" else budgets[:1]:
         view = replace(chosen.view(), nodes=nodes, rows=rows, inline=inline)
         try:
             shown = figure(graph, view)
         except FoldError as error:
             raise DrawError(str(error)) from None
-        for shapes in dict.fromkeys((chosen.shapes, "none")) if chosen.level in ("blocks", "overview") else (chosen.shapes,):
+        for shapes in (
+            dict.fromkeys((chosen.shapes, "none")) if chosen.level in ("blocks", "overview") else (chosen.shapes,)
+        ):
             composed = laid_out(shown, replace(chosen, shapes=shapes), graphviz)
             wide, tall = composed.width - chosen.width * 72, composed.height - 9 * 72
             if wide <= 0 and tall <= 0 and composed.height / composed.width <= 2.2:
                 return shown, composed
-            tried.append((max(wide, 0) + max(tall, 0) / 4 + max(0, composed.height / composed.width - 2.2), shown, composed))
+            tried.append(
+                (max(wide, 0) + max(tall, 0) / 4 + max(0, composed.height / composed.width - 2.2), shown, composed)
+            )
     _, shown, composed = min(tried, key=lambda way: way[0])
     return shown, composed
 
@@ -82,7 +90,9 @@ def measure(graph: Graph, **given: Any) -> Report:
     return report(shown, composed, graphviz)
 
 
-def draw(graph: Graph, path: str | Path, *, format: str | None = None, spec: Mapping[str, Any] | None = None, **given: Any) -> Path:
+def draw(
+    graph: Graph, path: str | Path, *, format: str | None = None, spec: Mapping[str, Any] | None = None, **given: Any
+) -> Path:
     """Writes the graph's picture and returns its path; the format is the extension's unless given.
 
     A file appears whole or not at all. Raises DrawError. Where Graphviz is missing, the `.dot` is still written beside.
@@ -96,7 +106,9 @@ def draw(graph: Graph, path: str | Path, *, format: str | None = None, spec: Map
     shown = diagram(graph, chosen)
     nodes = sum(len(panel.edges) for panel in shown.panels)
     if format != "dot" and nodes > MOST_BOXES:
-        raise DrawError(f"{nodes:,} lines are too many to draw, the most is {MOST_BOXES:,}; take the level blocks, or write DOT")
+        raise DrawError(
+            f"{nodes:,} lines are too many to draw, the most is {MOST_BOXES:,}; take the level blocks, or write DOT"
+        )
     graphviz = engine()
     if graphviz is None:
         return _without_engine(shown, chosen, path, format)

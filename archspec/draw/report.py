@@ -53,7 +53,14 @@ def report(figure: Figure, composed: Composed, engine: Engine) -> Report:
         if id not in (tail, head, *NOTES) and place.width > 5 and _through(way, place)
     )  # fmt: skip
     pad = 2 * 0.02 * POINTS
-    return Report(count(figure), (right - left + pad) / POINTS, (top - bottom + pad) / POINTS, min(sizes, default=0.0), overlaps, crossings)
+    return Report(
+        count(figure),
+        (right - left + pad) / POINTS,
+        (top - bottom + pad) / POINTS,
+        min(sizes, default=0.0),
+        overlaps,
+        crossings,
+    )
 
 
 def _overlap(a: Place, b: Place) -> bool:
@@ -82,4 +89,4 @@ def _samples(points: tuple[Point, ...]) -> list[Point]:
 def to_json(report: Report) -> dict[str, Any]:
     return {"nodes": report.nodes, "width": round(report.width, 3), "height": round(report.height, 3),
         "aspect": round(report.aspect, 3), "smallest_text": report.smallest_text,
-        "overlaps": [list(pair) for pair in report.overlaps], "crossings": [list(c) for c in report.crossings]}  # fmt: skip
+        "overlaps": [list(pair) for pair in report.overlaps], "crossings": [list(c) for c in report.crossings]}  # fmt: skip  # noqa: E501

@@ -52,7 +52,9 @@ def to_tikz(placed: Mapping[str, Any], name: str) -> str:
         r"\begin{tikzpicture}[x=1bp,y=1bp,line cap=round,line join=round]%",
         rf"\useasboundingbox ({left - edge:.2f},{bottom - edge:.2f}) rectangle ({right + edge:.2f},{top + edge:.2f});",
     ]
-    return "\n".join([head + "\n".join(colours), *styles, *picture, *pen.lines, r"\end{tikzpicture}%", r"\end{document}", ""])
+    return "\n".join(
+        [head + "\n".join(colours), *styles, *picture, *pen.lines, r"\end{tikzpicture}%", r"\end{document}", ""]
+    )
 
 
 class _Pen:
@@ -111,7 +113,9 @@ def _styled(style: str, width: float, dashes: str) -> tuple[float, str]:
     found = re.fullmatch(r"setlinewidth\(([\d.]+)\)", style)
     if found:
         return float(found[1]), dashes
-    return width, {"dashed": "dash pattern=on 2bp off 1.5bp", "dotted": "dash pattern=on 0.6bp off 1.2bp"}.get(style, "")
+    return width, {"dashed": "dash pattern=on 2bp off 1.5bp", "dotted": "dash pattern=on 0.6bp off 1.2bp"}.get(
+        style, ""
+    )
 
 
 def _path(code: str, op: Mapping[str, Any]) -> str:
@@ -120,6 +124,8 @@ def _path(code: str, op: Mapping[str, Any]) -> str:
         return f"({x:.2f},{y:.2f}) ellipse [x radius={w:.2f}, y radius={h:.2f}]"
     points = [f"({x:.2f},{y:.2f})" for x, y in op["points"]]
     if code in "Bb":
-        curves = (f".. controls {a} and {b} .. {c}" for a, b, c in zip(points[1::3], points[2::3], points[3::3], strict=False))
+        curves = (
+            f".. controls {a} and {b} .. {c}" for a, b, c in zip(points[1::3], points[2::3], points[3::3], strict=False)
+        )
         return " ".join([points[0], *curves])
     return " -- ".join(points) + (" -- cycle" if code in "Pp" else "")

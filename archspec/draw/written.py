@@ -10,7 +10,13 @@ from typing import Any
 from archspec.draw.model import Box, Edge, Figure, Group, Panel
 from archspec.draw.palette import Colours
 
-SHAPES = {"input": ("([", "])"), "output": ("([", "])"), "symbol": ("((", "))"), "point": ("((", "))"), "bar": ("[/", "/]")}
+SHAPES = {
+    "input": ("([", "])"),
+    "output": ("([", "])"),
+    "symbol": ("((", "))"),
+    "point": ("((", "))"),
+    "bar": ("[/", "/]"),
+}
 ENTITIES = {"#": "#35;", "&": "#amp;", "<": "#lt;", ">": "#gt;", '"': "#quot;", "`": "#96;", "%": "#37;", "\\": "#92;"}
 JSON_FORM = 1  # raised where a reader of the file would have to change
 
@@ -63,7 +69,10 @@ def to_mermaid(figure: Figure, colours: Colours, direction: str = "TB") -> str:
     for panel in figure.panels:
         titled = bool(panel.title)
         if titled:
-            lines += [f'  subgraph {_id(ids, f"panel {panel.id}")}["{_text(heading(panel))}"]', f"  direction {direction}"]
+            lines += [
+                f'  subgraph {_id(ids, f"panel {panel.id}")}["{_text(heading(panel))}"]',
+                f"  direction {direction}",
+            ]
         lines += _items(panel.items, ids, "    " if titled else "  ")
         lines += [_edge(edge, ids, "    " if titled else "  ") for edge in panel.edges]
         lines += ["  end"] if titled else []
