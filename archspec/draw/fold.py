@@ -42,6 +42,7 @@ class View:
     nodes: int = MOST_NODES
     rows: int = MOST_ROWS
     inline: int = INLINE
+    frames: bool = True  # whether a block that one row stands for is drawn in its place
 
 
 def figure(graph: Graph, view: View = View()) -> Figure:
@@ -112,7 +113,7 @@ class Maker:
                 continue
             room -= size
             single = [row for row in rows if kind == self.kind_of(row)]
-            if len(single) == 1 and size <= 12 and not isinstance(single[0], Unit) and not self.framed:
+            if self.view.frames and len(single) == 1 and size <= 12 and not isinstance(single[0], Unit) and not self.framed:  # noqa: E501
                 self.framed.add(single[0].path)
                 room += 1
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archspec.draw.model import Box, Figure, Group, boxes
+from archspec.draw.model import Box, Figure, boxes
 from archspec.draw.tex import tex
 from archspec.draw.written import legal
 
@@ -23,21 +23,23 @@ class Row:
 
 def rows(figure: Figure) -> list[Row]:
     """What the macro view shows, a row each; their parameters and MACs add up to the network's."""
-    found = [Row(*_words(box), box.parameters, box.macs) for box in _rows(figure.panels[0].items)]
+    titles = {panel.id: panel.title for panel in figure.panels}
+    found = [Row(*_words(box, titles.get(box.panel, "")), box.parameters, box.macs) for box in _rows(figure)]
     silent = [box for box in boxes(figure.panels[0].items) if box.kind in SILENT and (box.parameters or box.macs)]
     return found + [Row(box.path, box.shape, box.label, box.parameters, box.macs) for box in silent]
 
 
-def _rows(items: tuple[Box | Group, ...]) -> list[Box]:
-    return [box for box in boxes(items) if box.kind not in SILENT]
+def _rows(figure: Figure) -> list[Box]:
+    return [box for box in boxes(figure.panels[0].items) if box.kind not in SILENT]
 
 
-def _words(box: Box) -> tuple[str, str, str]:
+def _words(box: Box, title: str) -> tuple[str, str, str]:
     times = f" ×{box.times}" if box.times > 1 else ""
     if box.kind == "input":
         return box.name or box.label or box.path, box.shape, "input"
     if box.kind == "block":
-        return box.label, box.shape, f"{box.detail or box.label}{times}"
+        named = title if not box.detail.startswith(title) else ""
+        return box.label, box.shape, " ".join(word for word in (named, box.detail) if word) + times
     fused = "".join(f", {strip.text}" for strip in box.strips)
     return box.name or box.path.split(".")[0], box.shape, f"{box.label}{fused}{times}"
 

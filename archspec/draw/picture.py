@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,13 @@ from archspec.draw.compose import Composed, Layout, compose, read
 from archspec.draw.dot import Style, panel_dot
 from archspec.draw.engine import INSTALL, INSTALL_FONTS, DrawError, Engine, engine, fonts, layouts, render
 from archspec.draw.fold import FoldError, figure
+from archspec.draw.formats import FORMATS, TEXTS, as_text, format_of
 from archspec.draw.model import Figure
 from archspec.draw.options import Options, options
 from archspec.draw.report import Report, report
+from archspec.draw.tikz import to_tikz
 from archspec.files import write_whole
 from archspec.graph.ir import Graph
-
-FORMATS = ("dot", "svg", "pdf", "png")
 
 # Above this, laying every layer out takes minutes and gives a picture that nobody can read.
 MOST_BOXES = 2_000
@@ -50,9 +51,12 @@ def _micro(style: Style) -> str:
 def fitted(graph: Graph, chosen: Options, graphviz: Engine) -> tuple[Figure, Composed]:
     """The figure with the most in it that fits the width: folded further while it does not, never shrunk."""
     tried: list[tuple[float, Figure, Composed]] = []
-    budgets = ((25, 16, 14), (25, 14, 10), (22, 12, 8), (18, 9, 6), (12, 9, 6), (8, 8, 5), (6, 6, 4), (5, 5, 3))
-    for nodes, rows, inline in budgets if chosen.level == "blocks" else budgets[:1]:
-        view = replace(chosen.view(), nodes=nodes, rows=rows, inline=inline)
+    budgets = (
+        (25, 16, 14, True), (25, 16, 14, False), (25, 12, 8, True), (25, 12, 8, False), (18, 9, 6, False), (12, 9, 6, False),  # noqa: E501
+        (8, 8, 5, False), (6, 6, 4, False), (5, 5, 3, False), (4, 4, 2, False),
+    )  # fmt: skip
+    for nodes, rows, inline, frames in budgets if chosen.level == "blocks" else budgets[:1]:
+        view = replace(chosen.view(), nodes=nodes, rows=rows, inline=inline, frames=frames)
         try:
             shown = figure(graph, view)
         except FoldError as error:
@@ -61,7 +65,7 @@ def fitted(graph: Graph, chosen: Options, graphviz: Engine) -> tuple[Figure, Com
             dict.fromkeys((chosen.shapes, "none")) if chosen.level in ("blocks", "overview") else (chosen.shapes,)
         ):
             composed = laid_out(shown, replace(chosen, shapes=shapes), graphviz)
-            wide, tall = composed.width - chosen.width * 72, composed.height - 9 * 72
+            wide, tall = composed.width + 1 - chosen.width * 72, composed.height - 9 * 72
             if wide <= 0 and tall <= 0 and composed.height / composed.width <= 2.2:
                 return shown, composed
             tried.append(
@@ -104,6 +108,9 @@ def draw(
     if not path.parent.is_dir():
         raise DrawError(f"cannot write {path}: there is no folder {path.parent}")
     shown = diagram(graph, chosen)
+    if format in TEXTS:
+        _write(path, as_text(format, shown, graph, chosen).encode())
+        return path
     nodes = sum(len(panel.edges) for panel in shown.panels)
     if format != "dot" and nodes > MOST_BOXES:
         raise DrawError(
@@ -115,6 +122,9 @@ def draw(
     if format in ("pdf", "png") and not fonts(graphviz).usable:
         raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
     _, composed = fitted(graph, chosen, graphviz)
+    if format == "tikz":
+        _write(path, to_tikz(json.loads(render(composed.dot, "json", graphviz, placed=True)), graph.name).encode())
+        return path
     _write(path, composed.dot.encode() if format == "dot" else render(composed.dot, format, graphviz, placed=True))
     return path
 
@@ -139,9 +149,10 @@ def _without_engine(shown: Figure, chosen: Options, path: Path, format: str) -> 
 
 
 def _format(path: Path, format: str | None) -> str:
-    found = format if format is not None else path.suffix.lower().removeprefix(".")
+    extension = path.suffix.removeprefix(".")
+    found = format if format is not None else format_of(extension)
     if found not in FORMATS:
-        what = f"unknown format {found!r}" if found else f"{path} has no extension to tell the format by"
+        what = f"unknown format {format or extension!r}" if format or extension else f"{path} has no extension to tell the format by"  # noqa: E501
         raise DrawError(f"{what}; known are {', '.join(FORMATS)}")
     return found
 

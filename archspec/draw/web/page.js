@@ -75,7 +75,7 @@ function layout(items, edges, path) {
     let x = (w - widths[r]) / 2;
     const h = Math.max(...row.map(i => cells[i].h));
     for (const i of row) {
-      Object.assign(cells[i], { x, y: y + (h - cells[i].h) / 2 });
+      Object.assign(cells[i], { x, y: y + (h - cells[i].h) / 2, from: y, to: y + h, last: i === row.at(-1) });
       x += cells[i].w + GAP_X;
     }
     y += h + GAP_Y;
@@ -195,9 +195,12 @@ function line(link, body, x, y) {
   const ax = x + a.x + a.w / 2, ay = y + a.y + a.h, bx = x + b.x + b.w / 2, by = y + b.y;
   let d = `M${ax},${ay} C${ax},${(ay + by) / 2} ${bx},${(ay + by) / 2} ${bx},${by - 3}`, lx = (ax + bx) / 2 + 3, ly = (ay + by) / 2;
   if (link.side) {
-    const side = x + link.side, from = y + a.y + a.h / 2, to = y + b.y + b.h / 2, right = x + b.x + b.w + 3;
-    const bend = Math.min(10, Math.abs(to - from) / 2) * Math.sign(to - from);
-    d = `M${x + a.x + a.w},${from} Q${side},${from} ${side},${from + bend} L${side},${to - bend} Q${side},${to} ${right},${to}`;
+    // Between rows and beside them is room: no way crosses a box.
+    const side = x + link.side, from = a.last ? y + a.y + a.h / 2 : y + a.to + 4, to = b.last ? y + b.y + b.h / 2 : y + b.from - 7;
+    const start = a.last ? `M${x + a.x + a.w},${from}` : `M${ax},${ay} L${ax},${from}`;
+    const end = b.last ? `L${x + b.x + b.w + 3},${to}` : `L${bx},${to} L${bx},${by - 3}`;
+    const bend = Math.min(6, Math.abs(to - from) / 2) * Math.sign(to - from);
+    d = `${start} L${side - 6},${from} Q${side},${from} ${side},${from + bend} L${side},${to - bend} Q${side},${to} ${side - 6},${to} ${end}`;
     [lx, ly] = [side + 2, (from + to) / 2];
   }
   const parts = [element("path", { d, class: dashed ? "edge dashed" : "edge", "marker-end": "url(#arrow)" })];
