@@ -37,10 +37,17 @@ def command(
     Exits with 0 whether the networks differ or not, unless --exit-code is given.
     """
     from archspec.analysis.diff import diff
+    from archspec.draw.engine import DrawError
 
     found = diff(open_spec(before, (), limits, allow).graph, open_spec(after, changes, limits, allow).graph)
     if output:
-        _draw(found, output)
+        from archspec.draw.change import draw_change
+
+        try:
+            draw_change(found, output)
+        except DrawError as error:
+            raise failure(str(error)) from None
+        click.echo(f"{output} drawn", err=True)
     if as_json:
         print_json(found.to_json())
     else:

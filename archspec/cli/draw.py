@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.cli.common import failure, open_spec, spec_argument
+from archspec.cli.common import failure, open_spec, read_limits, spec_argument
+
+if TYPE_CHECKING:
+    from archspec.graph.ir import Graph
 
 FORMATS = ("svg", "pdf", "png", "dot", "tikz", "mermaid", "html", "json", "table-md", "table-tex")
 
@@ -54,24 +57,42 @@ def command(
         archspec draw resnet.yaml --level overview --width 7in  for a slide
         archspec draw resnet.yaml --level block:bottleneck      one block
         archspec draw unet.yaml --report                        what the figure measures
+        archspec draw model.keras -o model.html                 a Keras model, its repeats found
 
     The options may also stand under `draw:` in the spec; those given here win. SVG, PDF and PNG need Graphviz
     (`archspec doctor` says whether it is there). An existing picture is replaced once the new one is complete.
     """
-    from archspec.draw import DrawError, measure
+    from archspec.draw import DrawError, draw, measure
+    from archspec.draw.formats import EXTENSIONS
     from archspec.draw.report import to_json
 
-    network = open_spec(spec, changes, limits, allow)
+    if spec.endswith(".keras"):
+        graph, from_spec = _model(spec, changes, limits), {}
+    else:
+        network = open_spec(spec, changes, limits, allow)
+        graph, from_spec = network.graph, network.document.draw or {}
     chosen = {name: value for name, value in given.items() if value not in (None, ())}
-    path = output or Path(f"{network.name}.{format or 'svg'}")
+    path = output or Path(f"{graph.name}.{EXTENSIONS[format or 'svg']}")
     try:
         if "=" in chosen.get("palette", ""):
             chosen["palette"] = dict(pair.split("=", 1) for pair in chosen["palette"].split(",") if "=" in pair)
         if report or as_json:
-            found = measure(network.graph, **{**(network.document.draw or {}), **chosen})
+            found = measure(graph, **{**from_spec, **chosen})
             click.echo(json.dumps(to_json(found)) if as_json else str(found))
             return
-        network.draw(path, format=format or (None if path.suffix else "svg"), **chosen)
+        draw(graph, path, format=format or (None if path.suffix else "svg"), spec=from_spec, **chosen)
     except DrawError as error:
         raise failure(str(error)) from None
     click.echo(f"{path} drawn", err=True)
+
+
+def _model(path: str, changes: tuple[str, ...], limits: tuple[str, ...]) -> Graph:
+    """The graph of a saved model; none of its code is run."""
+    from archspec.importing import ImportFailed, load_keras
+
+    if changes:
+        raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
+    try:
+        return load_keras(path, read_limits(limits))
+    except ImportFailed as error:
+        raise failure(str(error)) from None

@@ -30,7 +30,7 @@ MOST_ASPECT = 2.1  # height to width, above which a column is wrapped
 LEGEND = {
     "convolution": "convolution", "normalization": "normalisation", "activation": "activation", "pooling": "pooling",
     "upsampling": "upsampling", "dense": "dense", "embedding": "embedding", "attention": "attention",
-    "recurrent": "recurrent", "block": "block",
+    "recurrent": "recurrent", "block": "block", "added": "+ added", "removed": "- removed", "changed": "~ changed",
 }  # fmt: skip
 
 Point = tuple[float, float]

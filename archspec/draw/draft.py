@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from archspec.draw.fold import Maker
 
 
+LONGEST_DETAIL = 18  # characters of a row's numbers
+
+
 class Draft:
     """A panel in the making: which box each layer is in, which repeat of which frame."""
 
@@ -129,7 +132,7 @@ class Draft:
         if panel and len(self.maker.shown) == 1:
             detail = detail.removeprefix(f"{kind[1].rsplit('.', 1)[-1]} ")  # the only panel says it
         if not panel:
-            detail = detail_words([self.graph.nodes[u.nodes[u.head]].layer for u in _units(part)][:4]) or detail
+            detail = detail_words([self.graph.nodes[u.nodes[u.head]].layer for u in _units(part)][:3]) or detail
         return replace(
             base,
             kind="block",
@@ -271,6 +274,8 @@ def names(part: Part, graph: Graph) -> tuple[str, str]:
         and not (name in ("stride", "strides") and value == 1)
     )  # fmt: skip
     head = block if block != own.rstrip("0123456789") and member.kind[0] == "block" else ""
+    while numbers.count(",") and len(numbers) > LONGEST_DETAIL:
+        numbers = numbers.rpartition(",")[0]  # the hover has them all
     return own, f"{head} {numbers}".strip()
 
 

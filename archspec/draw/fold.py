@@ -113,7 +113,13 @@ class Maker:
                 continue
             room -= size
             single = [row for row in rows if kind == self.kind_of(row)]
-            if self.view.frames and len(single) == 1 and size <= 12 and not isinstance(single[0], Unit) and not self.framed:  # noqa: E501
+            if (
+                self.view.frames
+                and len(single) == 1
+                and size <= 12
+                and not isinstance(single[0], Unit)
+                and not self.framed
+            ):  # noqa: E501, RUF100
                 self.framed.add(single[0].path)
                 room += 1
             else:

@@ -34,9 +34,7 @@ def long_skips(panel: Panel) -> tuple[tuple[str, str], ...]:
         if edge.kind != "main" and edge.wires and order[edge.head] - order[edge.tail] > 1
     ]  # fmt: skip
     pairs.sort(key=lambda pair: (order[pair[0]], -order[pair[1]]))
-    nested = all(
-        order[a[0]] < order[b[0]] and order[a[1]] > order[b[1]] for a, b in pairwise(pairs)
-    )
+    nested = all(order[a[0]] < order[b[0]] and order[a[1]] > order[b[1]] for a, b in pairwise(pairs))
     chain = all(sum(e.kind == "main" and e.tail == box for e in panel.edges) <= 1 for box in order)
     labels = [edge.label for edge in panel.edges if (edge.tail, edge.head) in pairs]
     return tuple(pairs) if nested and chain and len(set(labels)) == len(labels) else ()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.draw.compose import Composed, Layout, compose, read
 from archspec.draw.dot import Style, panel_dot
@@ -19,6 +19,11 @@ from archspec.draw.report import Report, report
 from archspec.draw.tikz import to_tikz
 from archspec.files import write_whole
 from archspec.graph.ir import Graph
+
+if TYPE_CHECKING:
+    import keras
+
+Marked = Callable[[Figure], Figure]
 
 # Above this, laying every layer out takes minutes and gives a picture that nobody can read.
 MOST_BOXES = 2_000
@@ -48,7 +53,7 @@ def _micro(style: Style) -> str:
     return "BT" if style.rankdir == "BT" else "TB"
 
 
-def fitted(graph: Graph, chosen: Options, graphviz: Engine) -> tuple[Figure, Composed]:
+def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | None = None) -> tuple[Figure, Composed]:
     """The figure with the most in it that fits the width: folded further while it does not, never shrunk."""
     tried: list[tuple[float, Figure, Composed]] = []
     budgets = (
@@ -61,6 +66,7 @@ def fitted(graph: Graph, chosen: Options, graphviz: Engine) -> tuple[Figure, Com
             shown = figure(graph, view)
         except FoldError as error:
             raise DrawError(str(error)) from None
+        shown = marked(shown) if marked else shown
         for shapes in (
             dict.fromkeys((chosen.shapes, "none")) if chosen.level in ("blocks", "overview") else (chosen.shapes,)
         ):
@@ -95,19 +101,29 @@ def measure(graph: Graph, **given: Any) -> Report:
 
 
 def draw(
-    graph: Graph, path: str | Path, *, format: str | None = None, spec: Mapping[str, Any] | None = None, **given: Any
+    graph: Graph | keras.Model,
+    path: str | Path,
+    *,
+    format: str | None = None,
+    spec: Mapping[str, Any] | None = None,
+    marked: Marked | None = None,
+    **given: Any,
 ) -> Path:
-    """Writes the graph's picture and returns its path; the format is the extension's unless given.
+    """Writes the picture of a graph or a Keras model; the format is the extension's unless given. Returns its path.
 
     A file appears whole or not at all. Raises DrawError. Where Graphviz is missing, the `.dot` is still written beside.
-    `spec` holds the options that the spec gives; the others win over them.
+    `spec` holds the options that the spec gives; the others win over them. `marked` changes the figure before it is
+    laid out.
     """
+    if not isinstance(graph, Graph):
+        graph = _imported(graph)
     path = Path(path)
     format = _format(path, format)
     chosen = options(spec or {}, given)
     if not path.parent.is_dir():
         raise DrawError(f"cannot write {path}: there is no folder {path.parent}")
     shown = diagram(graph, chosen)
+    shown = marked(shown) if marked else shown
     if format in TEXTS:
         _write(path, as_text(format, shown, graph, chosen).encode())
         return path
@@ -121,12 +137,21 @@ def draw(
         return _without_engine(shown, chosen, path, format)
     if format in ("pdf", "png") and not fonts(graphviz).usable:
         raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
-    _, composed = fitted(graph, chosen, graphviz)
+    _, composed = fitted(graph, chosen, graphviz, marked)
     if format == "tikz":
         _write(path, to_tikz(json.loads(render(composed.dot, "json", graphviz, placed=True)), graph.name).encode())
         return path
     _write(path, composed.dot.encode() if format == "dot" else render(composed.dot, format, graphviz, placed=True))
     return path
+
+
+def _imported(model: keras.Model) -> Graph:
+    from archspec.importing import ImportFailed, from_model
+
+    try:
+        return from_model(model)
+    except ImportFailed as error:
+        raise DrawError(str(error)) from None
 
 
 def _engine(what: str) -> Engine:
@@ -152,7 +177,11 @@ def _format(path: Path, format: str | None) -> str:
     extension = path.suffix.removeprefix(".")
     found = format if format is not None else format_of(extension)
     if found not in FORMATS:
-        what = f"unknown format {format or extension!r}" if format or extension else f"{path} has no extension to tell the format by"  # noqa: E501
+        what = (
+            f"unknown format {format or extension!r}"
+            if format or extension
+            else f"{path} has no extension to tell the format by"
+        )  # noqa: E501, RUF100
         raise DrawError(f"{what}; known are {', '.join(FORMATS)}")
     return found
 

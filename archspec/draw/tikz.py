@@ -18,6 +18,9 @@ _HEAD = r"""% {name}: {made}
 \usepackage[paperwidth={width}bp,paperheight={height}bp,margin=0bp]{{geometry}}
 \pagestyle{{empty}}
 \setlength{{\parindent}}{{0pt}}\setlength{{\topskip}}{{0pt}}\setlength{{\lineskip}}{{0pt}}
+% Text as wide as it was laid out for, whatever font there is.
+\newsavebox{{\fitbox}}
+\newcommand{{\fit}}[2]{{\sbox{{\fitbox}}{{#2}}\ifdim\wd\fitbox>#1\resizebox{{#1}}{{\height}}{{\usebox{{\fitbox}}}}\else\usebox{{\fitbox}}\fi}}
 \begin{{document}}%
 """
 _MADE = "a figure for \\input, from \\begin{tikzpicture} on"
@@ -106,7 +109,9 @@ class _Pen:
         x, y = op["pt"]
         font = rf"\fontsize{{{size:g}}}{{{size:g}}}\selectfont" + (r"\bfseries" if bold else "")
         options = f"anchor={anchor},inner sep=0pt,outer sep=0pt,font={font}" + (f",text={colour}" if colour else "")
-        self.lines.append(rf"\node[{options}] at ({x:.2f},{y:.2f}) {{{tex(op['text'])}}};")
+        self.lines.append(
+            rf"\node[{options}] at ({x:.2f},{y:.2f}) {{\fit{{{float(op['width']):.2f}bp}}{{{tex(op['text'])}}}}};"
+        )
 
 
 def _styled(style: str, width: float, dashes: str) -> tuple[float, str]:

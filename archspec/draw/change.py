@@ -1,0 +1,100 @@
+"""The picture of a difference: the second network with what it lost beside it, coloured by what changed."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from archspec.analysis.diff import Difference
+from archspec.draw.model import Box, Figure, Group
+from archspec.draw.picture import draw
+from archspec.graph.ir import Edge, Graph, Node
+
+# Red, green and yellow of Tol's light scheme; a sign in front of the label says the same to who sees no colours.
+COLOURS = {"added": "#BBCC33", "removed": "#FFAABB", "changed": "#EEDD88", "same": "#FFFFFF", "block": "#FFFFFF"}
+SIGNS = {"added": "+ ", "removed": "- ", "changed": "~ ", "same": ""}
+SILENT = ("point", "output")  # kinds of boxes that stand for no layer
+
+
+def draw_change(found: Difference, path: str | Path, **options: Any) -> Path:
+    """Draws what changed from one network to another; takes the options of `draw`. Raises DrawError."""
+    union, status = merged(found)
+    return draw(union, path, marked=lambda figure: marked(figure, status), **{"palette": COLOURS, **options})
+
+
+def merged(found: Difference) -> tuple[Graph, Mapping[str, str]]:
+    """The second graph with the layers that only the first has, and what each layer is: added, removed, changed."""
+    before, after = found.before, found.after
+    now = {old: new for new, old in found.matched.items()}
+    lost = [node for node in before.nodes.values() if node.name not in now]
+    for node in lost:
+        now[node.name] = _unused(node.name, after)
+    status = {now[node.name]: "removed" for node in lost}
+    status |= {name: "added" for part in found.added for name in part.layers}
+    status |= {change.after.name: "changed" for change in found.changed}
+    moved = [
+        replace(
+            node,
+            name=now[node.name],
+            inputs=tuple(Edge(now[edge.node], edge.index) for edge in node.inputs),
+            shares=now.get(node.shares) if node.shares else None,
+        )
+        for node in lost
+    ]
+    nodes = _in_order({**after.nodes, **{node.name: node for node in moved}})
+    inputs = tuple(name for name, node in nodes.items() if not node.inputs and _is_input(node))
+    ends = {name: nodes.pop(name) for name in inputs}
+    return Graph(after.name, {**ends, **nodes}, inputs, dict(after.outputs)), status
+
+
+def _is_input(node: Node) -> bool:
+    return type(node.layer).__name__ == "InputLayer"
+
+
+def _unused(name: str, graph: Graph) -> str:
+    while name in graph.nodes:
+        name += "_"
+    return name
+
+
+def _in_order(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """Each behind those that it reads; else as they were."""
+    place = {name: number for number, name in enumerate(nodes)}
+    names = list(nodes)
+    missing = {name: len({edge.node for edge in node.inputs}) for name, node in nodes.items()}
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for node in nodes.values():
+        for source in {edge.node for edge in node.inputs}:
+            readers[source].append(node.name)
+    ready = [place[name] for name, count in missing.items() if not count]
+    ordered: dict[str, Node] = {}
+    while ready:
+        name = names[heapq.heappop(ready)]
+        ordered[name] = nodes[name]
+        for reader in readers[name]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heapq.heappush(ready, place[reader])
+    assert len(ordered) == len(nodes)  # no layer reads one that is gone, so there are no circles
+    return ordered
+
+
+def marked(figure: Figure, status: Mapping[str, str]) -> Figure:
+    """The figure with roles that say what changed, and signs in front of labels."""
+
+    def mark(item: Box | Group) -> Box | Group:
+        if isinstance(item, Group):
+            return replace(item, items=tuple(map(mark, item.items)))
+        if item.kind in SILENT or not item.layers:
+            return replace(item, role="same")
+        found = {status.get(name, "same") for name in item.layers}
+        role = found.pop() if len(found) == 1 else "changed"
+        strips = tuple(replace(strip, role=role) for strip in item.strips)
+        return replace(item, role=role, label=SIGNS[role] + item.label, strips=strips)
+
+    panels = tuple(replace(panel, items=tuple(map(mark, panel.items))) for panel in figure.panels)
+    shown = [role for role in ("added", "removed", "changed") if role in status.values()]
+    return replace(figure, panels=panels, roles=tuple(shown))
