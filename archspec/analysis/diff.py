@@ -164,8 +164,8 @@ def _place(node: Node) -> object:
 
 
 def _stem(name: str) -> str:
-    """The name without its number: `conv2d_3` → `conv2d_`."""
-    return name.rstrip("0123456789") or name
+    """The name without its number: `conv2d_3` → `conv2d`."""
+    return name.rstrip("0123456789").rstrip("_") or name
 
 
 def _alike(old: Sequence[Token], new: Sequence[Token]) -> list[tuple[int, int]]:
@@ -224,9 +224,8 @@ def _ends(before: Graph, after: Graph, matched: Mapping[str, str]) -> Iterable[t
     """The results that differ. Inputs are layers."""
     for name in dict.fromkeys([*before.outputs, *after.outputs]):
         old, new = before.outputs.get(name), after.outputs.get(name)
-        if old is None or new is None:
-            yield f"output {name}", _end_text(before, old), _end_text(after, new)
-        elif before.type(old) != after.type(new) or Edge(matched.get(new.node, ""), new.index) != old:
+        same = old is not None and new is not None and before.type(old) == after.type(new)
+        if not same or (new and Edge(matched.get(new.node, ""), new.index) != old):
             yield f"output {name}", _end_text(before, old), _end_text(after, new)
 
 

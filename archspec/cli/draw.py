@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,8 @@ def command(
     from archspec.draw.report import to_json
 
     if spec.endswith(".keras"):
-        graph, from_spec = _model(spec, changes, limits), {}
+        graph = _model(spec, changes, limits)
+        from_spec: Mapping[str, Any] = {}
     else:
         network = open_spec(spec, changes, limits, allow)
         graph, from_spec = network.graph, network.document.draw or {}

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archspec.analysis.diff import Difference
+from archspec.analysis.diff import Change, Difference
 from archspec.draw.model import Box, Figure, Group
 from archspec.draw.picture import draw
 from archspec.graph.ir import Edge, Graph, Node
+from archspec.graph.text import changed_arguments
+from archspec.importing.layers import foreign
 
 # Red, green and yellow of Tol's light scheme; a sign in front of the label says the same to who sees no colours.
 COLOURS = {"added": "#BBCC33", "removed": "#FFAABB", "changed": "#EEDD88", "same": "#FFFFFF", "block": "#FFFFFF"}
@@ -34,20 +36,34 @@ def merged(found: Difference) -> tuple[Graph, Mapping[str, str]]:
         now[node.name] = _unused(node.name, after)
     status = {now[node.name]: "removed" for node in lost}
     status |= {name: "added" for part in found.added for name in part.layers}
-    status |= {change.after.name: "changed" for change in found.changed}
-    moved = [
-        replace(
-            node,
-            name=now[node.name],
-            inputs=tuple(Edge(now[edge.node], edge.index) for edge in node.inputs),
-            shares=now.get(node.shares) if node.shares else None,
-        )
-        for node in lost
-    ]
+    status |= {change.after.name: "changed" for change in found.changed if not _follows(change, status)}
+    moved = [_moved(found, node, now) for node in lost]
     nodes = _in_order({**after.nodes, **{node.name: node for node in moved}})
     inputs = tuple(name for name, node in nodes.items() if not node.inputs and _is_input(node))
     ends = {name: nodes.pop(name) for name in inputs}
     return Graph(after.name, {**ends, **nodes}, inputs, dict(after.outputs)), status
+
+
+def _moved(found: Difference, node: Node, now: Mapping[str, str]) -> Node:
+    """A layer of the first graph in the second. Where it would read something else there, it only shows its name."""
+    edges = tuple(Edge(now[edge.node], edge.index) for edge in node.inputs)
+    shares = now.get(node.shares) if node.shares else None
+    moved = replace(node, name=now[node.name], inputs=edges, shares=shares)
+    after = found.after.nodes
+    fits = all(
+        new.node not in after or after[new.node].outputs == found.before.nodes[old.node].outputs
+        for old, new in zip(node.inputs, edges, strict=True)
+    )
+    if fits and (shares is None or shares not in after):
+        return moved
+    shown = foreign(type(node.layer).__name__, dict(changed_arguments(node.layer)), node.outputs)
+    return replace(moved, layer=shown, parameters=("inputs",) * len(edges), shares=None)
+
+
+def _follows(change: Change, status: Mapping[str, str]) -> bool:
+    """Whether a layer differs only in that it reads an added one, which shows already."""
+    aspects = {aspect for aspect, _, _ in change.what}
+    return aspects == {"inputs"} and any(status.get(edge.node) == "added" for edge in change.after.inputs)
 
 
 def _is_input(node: Node) -> bool:
@@ -93,7 +109,8 @@ def marked(figure: Figure, status: Mapping[str, str]) -> Figure:
         found = {status.get(name, "same") for name in item.layers}
         role = found.pop() if len(found) == 1 else "changed"
         strips = tuple(replace(strip, role=role) for strip in item.strips)
-        return replace(item, role=role, label=SIGNS[role] + item.label, strips=strips)
+        sign = "" if item.kind == "symbol" else SIGNS[role]
+        return replace(item, role=role, label=sign + item.label, strips=strips)
 
     panels = tuple(replace(panel, items=tuple(map(mark, panel.items))) for panel in figure.panels)
     shown = [role for role in ("added", "removed", "changed") if role in status.values()]

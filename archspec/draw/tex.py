@@ -7,7 +7,7 @@ from archspec.draw.written import legal
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "×": r"$\times$", "·": r"$\cdot$", "→": r"$\rightarrow$", "-": "-{}",
+    "|": r"\textbar{}", "×": r"$\times$", "·": r"$\cdot$", "→": r"$\rightarrow$", "-": "-{}",
     "…": r"\dots{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}", "\n": " ", "\t": " ", "\u00b5": r"$\mu$",
 }  # fmt: skip
 

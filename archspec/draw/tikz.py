@@ -28,7 +28,7 @@ _PDF_FONTS = r"""\usepackage{textcomp}
 \IfFileExists{tgheros.sty}{\usepackage[T1]{fontenc}\usepackage{tgheros}}{%
   \IfFileExists{lmodern.sty}{\usepackage[T1]{fontenc}\usepackage{lmodern}}{}}
 \renewcommand{\familydefault}{\sfdefault}
-\providecommand{\textquotedbl}{''}\providecommand{\textasciigrave}{`}"""
+"""
 _UNICODE_FONTS = r"""% compile with LuaLaTeX or XeLaTeX: there are letters that pdfLaTeX does not know
 \usepackage{fontspec}
 \IfFontExistsTF{DejaVu Sans Condensed}{\setmainfont{DejaVu Sans Condensed}}{}"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from archspec.importing.archive import ImportFailed
@@ -60,7 +61,8 @@ class Call:
         return text(self.data.get("module", "keras")).split(".")[0] == "keras"
 
     def refs(self) -> list[Ref]:
-        return tensors([self.args, self.kwargs])
+        found: list[Ref] = tensors([self.args, self.kwargs])
+        return found
 
     def first_names(self) -> list[int]:
         """The places of the positional arguments that are tensors."""
@@ -133,9 +135,9 @@ def _sequential(config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
     calls = [Call(names[0], 0, layers[0], [], {})]
     for before, name, data in zip(names, names[1:], layers[1:], strict=False):
         calls.append(Call(name, 0, data, [Ref(before, 0, 0)], {}))
-    for call, after in zip(calls, calls[1:], strict=False):
+    for call, after in pairwise(calls):
         shape = (after.data.get("build_config") or {}).get("input_shape")
-        call.declared = [_type(shape, None) if _is_shape(shape) else None]
+        call.declared = [_type(shape, None)]
     return calls, Ref(names[0], 0, 0), Ref(names[-1], 0, 0)
 
 
@@ -144,11 +146,10 @@ def _first_shape(layers: Sequence[Mapping[str, Any]]) -> Any:
     return found or ((layers[0].get("build_config") or {}).get("input_shape") if layers else None)
 
 
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(n is None or isinstance(n, int) for n in value)
-
-
-def _type(shape: Sequence[int | None], dtype: object) -> TensorType:
+def _type(shape: object, dtype: object) -> TensorType | None:
+    """A shape with its batch as the file gives it; None where it is none."""
+    if not isinstance(shape, list) or not shape or not all(n is None or isinstance(n, int) for n in shape):
+        return None
     return TensorType(tuple(shape[1:]), text(dtype) or "float32")
 
 
@@ -176,7 +177,7 @@ def _revived(value: Any) -> Any:
         if value.get("class_name") == "__keras_tensor__" and isinstance(config, Mapping):
             layer, index, output = config["keras_history"]
             shape = config.get("shape")
-            return Ref(text(layer), index, output, _type(shape, config.get("dtype")) if _is_shape(shape) else None)
+            return Ref(text(layer), index, output, _type(shape, config.get("dtype")))
         return {key: _revived(one) for key, one in value.items()}
     return [_revived(one) for one in value] if isinstance(value, list) else value
 

@@ -7,6 +7,7 @@ import string
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from archspec.graph.ir import Use
@@ -45,8 +46,8 @@ def scopes(calls: Sequence[Call]) -> dict[Call, Place]:
     places: dict[Call, Place] = {}
     if any("." in name for name in names.values()):
         for call, name in names.items():
-            *scope, last = name.split(".")
-            places[call] = tuple(scope), tuple(Use("group", part, None) for part in scope), last
+            *parts, last = name.split(".")
+            places[call] = tuple(parts), tuple(Use("group", part, None) for part in parts), last
         return places
     places = {call: ((), (), name) for call, name in names.items()}
     for scope, uses, repeat in _blocks(_runs(_regions(calls))):
@@ -122,7 +123,7 @@ def _runs(regions: Sequence[_Region]) -> list[_Run]:
     runs = []
     for at, period, times in _stretches(0, len(tokens), alike, starts):
         cuts = [_cut(starts, regions, at + period * i) for i in range(times + 1)]
-        repeats = tuple(tuple(regions[a:b]) for a, b in zip(cuts, cuts[1:], strict=False))
+        repeats = tuple(tuple(regions[a:b]) for a, b in pairwise(cuts))
         runs.append(_Run(tuple(words[at : at + period]), repeats))
     return runs
 
@@ -197,7 +198,11 @@ def _best(at: int, alike: list[list[int]], starts: Mapping[int, int], end: int) 
         if at + period not in starts or alike[period][at] < period:
             continue
         times = 1
-        while times * period <= alike[period][at] and at + (times + 1) * period in starts and at + (times + 1) * period <= end:
+        while (
+            times * period <= alike[period][at]
+            and at + (times + 1) * period in starts
+            and at + (times + 1) * period <= end
+        ):
             times += 1
         if times > 1 and (best is None or _saved((at, period, times)) > _saved(best)):
             best = at, period, times
