@@ -1,0 +1,139 @@
+"""Every counterpart of a keras.applications model computes what the original computes, from the same random weights.
+
+The weights, biases and moving statistics of the original are random, and go into ours by the ready mapping.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+import yaml
+
+import archspec
+from archspec.start import start_keras
+from archspec.weights import find_mapping, load, mappings
+
+start_keras()
+import keras
+
+SPECS = Path(__file__).parent.parent / "specs"
+INDEX: Mapping[str, str] = {
+    name.removeprefix("keras/"): line
+    for name, line in yaml.safe_load((SPECS / "index.yaml").read_text("utf-8")).items()
+    if name.startswith("keras/")
+}
+
+TOLERANCE = 1e-4  # of the largest magnitude, in float32
+
+# At its own size one network a family, as how a stride meets an even or an odd size depends on the size; the others at
+# a small one, which some constructors bound from below.
+FULL = {"ResNet50", "ResNet50V2", "VGG16", "DenseNet121", "MobileNet", "MobileNetV2", "MobileNetV3Small", "InceptionV3",
+        "EfficientNetB0", "EfficientNetB1", "EfficientNetV2B0", "Xception", "NASNetMobile"}  # fmt: skip
+SMALLEST = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}
+SMALL = 64
+
+
+def original(name: str) -> tuple[str, dict[str, Any]]:
+    """`ResNet50(classes=10)` as the constructor's name and its arguments."""
+    call = ast.parse(name, mode="eval").body
+    if isinstance(call, ast.Name):
+        return call.id, {}
+    assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+    return call.func.id, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+
+
+def pair(name: str) -> tuple[keras.Model, keras.Model]:
+    """The original with random weights, and ours with fresh ones."""
+    constructor, arguments = original(name)
+    spec, *changes = INDEX[name].split()
+    if name not in FULL:
+        size = SMALLEST.get(constructor, SMALL)
+        arguments["input_shape"] = (size, size, 3)
+        changes = [*(c for c in changes if not c.startswith("params.size=")), f"params.size={size}"]
+    theirs = getattr(keras.applications, constructor)(weights=None, **arguments)
+    ours = archspec.load(SPECS / spec, changes=changes).build()
+    assert ours.input_shape == theirs.input_shape
+    return theirs, ours
+
+
+def randomise(model: keras.Model, images: np.ndarray, seed: int) -> None:
+    """Random weights by which signals neither vanish nor explode, however deep the model is.
+
+    Each normalisation gets about the statistics of what it meets, so that its output has about unit variance.
+    """
+    random = np.random.default_rng(seed)
+    for weight in model.weights:
+        shape, kind = tuple(weight.shape), weight.name
+        if "kernel" in kind:
+            fan_in = np.prod(shape[:2]) if "depthwise" in weight.path else np.prod(shape[:-1])
+            value = random.normal(0, np.sqrt(1.5 / fan_in), shape)
+        elif kind in ("gamma", "moving_variance", "variance"):
+            value = random.uniform(0.5, 1.5, shape)
+        elif kind == "count":
+            continue
+        else:
+            value = random.normal(0, 0.2, shape)
+        weight.assign(value)
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    model(images, training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+        mean, variance = np.array(layer.moving_mean), np.array(layer.moving_variance)
+        variance = np.maximum(variance, 0.1 * variance.mean()) * random.uniform(0.6, 1.6, variance.shape)
+        layer.moving_variance.assign(variance)
+        layer.moving_mean.assign(mean + 0.2 * np.sqrt(variance) * random.normal(size=mean.shape))
+
+
+def arrays(model: keras.Model) -> dict[str, np.ndarray]:
+    return {weight.path: np.array(weight) for weight in model.weights}
+
+
+def scores(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The output, of a classifier before its softmax (but for a constant): after it differences could hide."""
+    output = np.array(model(images, training=False), dtype="float64")
+    probable = output.ndim == 2 and np.allclose(output.sum(-1), 1, atol=1e-3) and (output > 0).all()
+    if probable:
+        output = np.log(output)
+        output -= output.mean(-1, keepdims=True)
+    return output
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a - b).max() / np.abs(b).max())
+
+
+def images_for(model: keras.Model, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0, 255, (2, *model.input_shape[1:])).astype("float32")
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    yield
+    keras.backend.clear_session()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", INDEX)
+def test_same_outputs(name: str):
+    theirs, ours = pair(name)
+    images = images_for(theirs, seed=1)
+    randomise(theirs, images, seed=2)
+    source = arrays(theirs)
+    load(ours, source, mappings()[find_mapping(ours, source)])
+    expected, got = scores(theirs, images), scores(ours, images)
+    assert np.isfinite(expected).all()
+    assert 0.05 < expected.std() < 1e4, "the output is degenerate"
+    assert np.abs(expected[0] - expected[1]).max() > 0.01 * np.abs(expected).max(), "the input makes no difference"
+    assert difference(got, expected) <= TOLERANCE
