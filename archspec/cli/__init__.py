@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def run() -> NoReturn:
-    """The program: ends at once where no framework runs, for taking apart what it holds is a sixth of a check's time."""
+    """The program: ends at once where no framework runs, for taking apart what it holds takes a sixth of a check."""
     code = main()
     if "keras" in sys.modules:
         sys.exit(code)
