@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint bench docs clean
+.PHONY: demo test test-slow parity lint bench docs clean
 
 demo: $(READY)  ## train a network described in YAML on real images; report and picture lie in runs/
 	$(BIN)/archspec check specs/digits_cnn.yaml
@@ -16,6 +16,9 @@ test: $(READY)  ## the whole suite but for what is marked slow
 
 test-slow: $(READY)  ## what takes longer
 	$(BIN)/python -m pytest -q -m slow
+
+parity: $(VENV)/.parity  ## the same outputs as the models of Hugging Face's transformers
+	$(BIN)/python -m pytest -q tests/test_parity_hugging_face.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -37,6 +40,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $(READY)
+
+$(VENV)/.parity: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,parity]"
+	touch $(VENV)/.parity
 
 clean:
 	rm -rf $(VENV)

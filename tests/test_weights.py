@@ -219,6 +219,18 @@ def test_several_arrays_for_one_weight(model: keras.Model):
     assert list(error.doubled) == [("top/bias", ("top/bias", "extra"))]
 
 
+def test_a_shared_array_under_several_names(model: keras.Model):
+    arrays = random_values(model)
+    load(model, arrays | {"tied": arrays["top/bias"].copy()}, (*SAME, Rule("tied", "top/bias")))
+    assert_equal(values(model), arrays)
+
+
+def test_what_is_not_needed_but_has_a_place(model: keras.Model):
+    arrays = random_values(model)
+    report = load(model, arrays, (*SAME, Rule("top/.*", None)))
+    assert report.unused == () and len(report.matches) == len(arrays)
+
+
 def test_long_lists_are_cut(model: keras.Model):
     error = broken(model, {f"a{i}": np.zeros(1) for i in range(25)})
     assert "… and 15 more" in str(error) and len(error.unmatched_arrays) == 25

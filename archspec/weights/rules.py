@@ -76,7 +76,7 @@ class Rule:
             repeated names apart (nothing for 1, `_2` for 2), which goes with counting too: `{1+1#}`. A letter counts
             as its place in the alphabet, `a` as 1; a group that took no part as 0. A number in place of the
             variable's name (`stage1.conv/0`) is its position among the layer's weights. None: such arrays are not
-            needed.
+            needed, unless another rule has a place for them.
         transform: names of `TRANSFORMS` with their arguments behind colons, applied from left to right.
         numbered: the pattern sees names that Keras has numbered (`conv2d_94/kernel`) counted anew, `conv2d_0` being
             the first of them in the source: such numbers depend on what else a process has built.
