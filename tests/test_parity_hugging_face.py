@@ -22,7 +22,7 @@ import archspec
 from archspec.start import start_keras
 from archspec.weights import WeightsError, find_mapping, load, mappings, read
 
-MISSING = [name for name in ("torch", "transformers", "safetensors") if not importlib.util.find_spec(name)]
+MISSING = [name for name in ("torch", "transformers") if not importlib.util.find_spec(name)]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}: make parity installs the extra `parity`"),
