@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint bench gallery clean
+.PHONY: demo test test-slow parity lint bench docs clean
 
 demo: $(READY)  ## train a network described in YAML on real images; report and picture lie in runs/
 	$(BIN)/archspec check specs/digits_cnn.yaml
@@ -17,6 +17,9 @@ test: $(READY)  ## the whole suite but for what is marked slow
 test-slow: $(READY)  ## what takes longer
 	$(BIN)/python -m pytest -q -m slow
 
+parity: $(VENV)/.parity  ## the same outputs as the models of Hugging Face's transformers
+	$(BIN)/python -m pytest -q tests/test_parity_hugging_face.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -28,12 +31,19 @@ bench: $(READY)  ## the figures of the README, as ratios taken in one run
 	$(BIN)/python benchmarks/elaborate.py
 	$(BIN)/python benchmarks/build.py
 
+docs: $(READY)  ## the pages that are made from the specs
+	$(BIN)/python docs/make_zoo.py
+
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archspec needs Python 3.11 or newer: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $(READY)
+
+$(VENV)/.parity: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,parity]"
+	touch $(VENV)/.parity
 
 clean:
 	rm -rf $(VENV)

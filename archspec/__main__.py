@@ -1,5 +1,5 @@
 """`python -m archspec` is the command line."""
 
-from archspec.cli import main
+from archspec.cli import run
 
-main()
+run()

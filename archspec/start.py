@@ -20,10 +20,9 @@ def start_keras() -> None:
         os.dup2(notes.fileno(), 2)
         try:
             importlib.import_module("keras")
-        except BaseException:
-            notes.seek(0)
-            os.write(terminal, notes.read())
-            raise
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+            if "keras" not in sys.modules:  # a failed import leaves none
+                notes.seek(0)
+                os.write(2, notes.read())

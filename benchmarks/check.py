@@ -20,14 +20,10 @@ OURS = [sys.executable, "-m", "archspec", "check", SPEC]
 THEIRS = [sys.executable, "-c", "import keras; keras.applications.ResNet152(weights=None)"]
 MODULES = f"""
 import sys
-sys.argv = ["archspec", "check", {SPEC!r}]
-from archspec.cli import main
-try:
-    main()
-except SystemExit as end:
-    heavy = {{"keras", "tensorflow", "jax", "numpy", "graphviz", "matplotlib", "sklearn"}} & set(sys.modules)
-    print("heavy modules:", sorted(heavy) or "none", file=sys.stderr)
-    sys.exit(bool(end.code or heavy))
+from archspec.cli import cli
+cli.main(["check", {SPEC!r}], standalone_mode=False)
+heavy = {{"keras", "tensorflow", "jax", "numpy", "graphviz", "matplotlib", "sklearn"}} & set(sys.modules)
+print("heavy modules:", sorted(heavy) or "none", file=sys.stderr)
 """
 
 

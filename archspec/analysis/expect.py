@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.analysis.cost import graph_cost
+from archspec.analysis.cost import Cost, Row, graph_cost, rows
 from archspec.analysis.memory import training_bytes
 from archspec.diagnostics import Diagnostic, Span, did_you_mean
 from archspec.graph.ir import Graph
@@ -19,6 +19,13 @@ CLAIMS = ("params", "trainable", "non_trainable", "macs", "output", "memory")
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
 _UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _BOUND = re.compile(r"(<=?|>=?|==)\s*([0-9][0-9_,.]*(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z]*)")
+_FIGURES: dict[str, tuple[str, Callable[[Cost], int]]] = {  # of which parts of a network have their share
+    "params": ("parameters", lambda cost: cost.parameters_total),
+    "trainable": ("trainable parameters", lambda cost: cost.trainable),
+    "non_trainable": ("non-trainable parameters", lambda cost: cost.non_trainable),
+    "macs": ("MACs", lambda cost: cost.macs),
+}
+_SHOWN = 3  # parts that a note names
 _BATCH, _SLOTS = 32, 2  # Keras's default batch; Adam keeps two values a weight
 
 
@@ -75,7 +82,7 @@ def failed_claims(document: Document, graph: Graph) -> list[Diagnostic]:
             message = f"{what} should have {claim.name} {_text(claim.claimed)}, but has {_text(claim.measured)}"
             label = _difference(claim)
             help = "mend the network, or write what was measured: archspec check --update-expect"
-            found.append(Diagnostic("E401", message, claim.place, label=label, help=help))
+            found.append(Diagnostic("E401", message, claim.place, label, _where(claim, graph), help))
     return found
 
 
@@ -126,3 +133,47 @@ def _difference(claim: Claim) -> str:
     if isinstance(claim.claimed, int) and isinstance(claim.measured, int):
         return f"measured {claim.measured:,}, {claim.measured - claim.claimed:+,}"
     return f"measured {_text(claim.measured)}"
+
+
+def _where(claim: Claim, graph: Graph) -> tuple[str, ...]:
+    """Where the difference can be: the parts of the network with most of the figure, and those that have just as much
+    as the difference. There is no second network to compare with, so this is a hint."""
+    if claim.name not in _FIGURES or not claim.measured:
+        return ()
+    unit, figure = _FIGURES[claim.name]
+    parts = sorted(_parts(graph, figure), key=lambda row: -figure(row.cost))
+    shown = [f"{row.name} ({figure(row.cost):,})" for row in parts[:_SHOWN]]
+    all_in = f"all {unit} are in {shown[0]}"
+    notes = [all_in if len(parts) == 1 else f"the parts with the most {unit} are {_listed(shown)}"]
+    if isinstance(claim.claimed, int):
+        difference = claim.measured - claim.claimed
+        if names := _with(abs(difference), graph, figure):
+            each = "each of " if len(names) > 1 else ""
+            shown = names if len(names) <= _SHOWN else [*names[: _SHOWN - 1], f"{len(names) - _SHOWN + 1} more"]
+            if difference > 0:
+                notes.append(f"the difference is that of {each}{_listed(shown)}")
+            else:
+                notes.append(f"the difference is that of one more like {each}{_listed(shown)}")
+    return tuple(notes)
+
+
+def _parts(graph: Graph, figure: Callable[[Cost], int]) -> list[Row]:
+    """The outermost scopes and layers that have some of it; what stands inside one that alone has all of it."""
+    depth = 1
+    while True:
+        parts = [row for row in rows(graph, depth) if figure(row.cost)]
+        if len(parts) != 1 or parts[0].layers == 1:
+            return parts
+        depth += 1
+
+
+def _with(amount: int, graph: Graph, figure: Callable[[Cost], int]) -> list[str]:
+    """The scopes and layers that have exactly this much; not what stands inside one of them."""
+    deepest = max((len(node.scope) for node in graph.nodes.values()), default=0)
+    every = [row for depth in range(1, deepest + 1) for row in rows(graph, depth)] + list(rows(graph))
+    names = list(dict.fromkeys(row.name for row in every if figure(row.cost) == amount))
+    return [name for name in names if not any(name.startswith(f"{outer}.") for outer in names)]
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

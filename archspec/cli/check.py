@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from archspec.cli.common import is_change, print_json, read_limits, spec_options
+
+_KEY = re.compile(rb"""(?:^(?:\xef\xbb\xbf)?|[{,])\s*["']?archspec["']?\s*:""", re.MULTILINE)  # with or without a BOM
 
 
 @click.command("check")
@@ -80,6 +83,6 @@ def expand(references: Sequence[str]) -> Iterator[str]:
 
 
 def _is_spec(path: Path) -> bool:
-    """Whether a file says that it is a spec; an index or another YAML file beside them does not."""
+    """Whether a file has the key `archspec`; an index or another YAML file beside the specs has not."""
     with path.open("rb") as file:
-        return b"archspec" in file.read(4096)
+        return _KEY.search(file.read(4096)) is not None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.language.limits import Limits
 
-_CHANGE = re.compile(r"[A-Za-z_]\w*(\.[\w-]+)+=")
+_CHANGE = re.compile(r"(outputs|[A-Za-z_]\w*(\.[\w-]+)+)=")
 
 
 def failure(message: str) -> click.ClickException:

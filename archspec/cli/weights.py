@@ -11,7 +11,11 @@ from archspec.cli.common import failure, open_spec, print_json, spec_argument, w
 
 @click.group("weights")
 def command() -> None:
-    """Weights from files into a network."""
+    """Fill a network with weights from a file.
+
+    \b
+        archspec weights import resnet50.weights.h5 resnet.yaml@keras_resnet50
+    """
 
 
 @command.command("import")

@@ -16,7 +16,11 @@ from archspec.layers.base import Layer, first_argument
 FAMILIES = (
     "core",
     "conv",
+    "conv_transpose",
+    "separable",
     "pooling",
+    "global_pooling",
+    "adaptive_pooling",
     "reshaping",
     "normalization",
     "activation",

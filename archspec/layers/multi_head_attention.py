@@ -4,7 +4,7 @@ MACs count the projections, the products of queries with keys, and those of scor
 """
 
 from math import prod
-from typing import Annotated, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import model_validator
 
@@ -20,6 +20,15 @@ from archspec.tensor import Shape, ShapeError, TensorType, show_shape
 def _size(shape: Shape) -> int:
     """Elements of a shape; an unknown length counts as one."""
     return TensorType(shape).size
+
+
+class _Heads(NamedTuple):
+    """How many heads the queries have, how many the keys and values, and the sizes of a key and a value."""
+
+    queries: int
+    values: int
+    key_dim: int
+    value_dim: int
 
 
 class _Projecting(Layer):
@@ -50,6 +59,60 @@ class _Projecting(Layer):
         if self.flash_attention and self.return_attention_scores:
             raise argument_clash("flash_attention has no scores to return: leave out return_attention_scores")
         return self
+
+    @property
+    def _heads(self) -> _Heads:
+        raise NotImplementedError
+
+    def _outputs(self, query: TensorType) -> tuple[int, ...]:
+        """The last axes of the result."""
+        return (known(query.shape[-1]),)
+
+    def _positions(self, query: TensorType, value: TensorType) -> tuple[Shape, Shape, Shape]:
+        """The lengths not attended over, those of the queries and those of the keys. Raises ShapeError."""
+        return (), query.shape[:-1], value.shape[:-1]
+
+    def infer(
+        self,
+        query: TensorType,
+        value: TensorType,
+        key: TensorType | None = None,
+        query_mask: TensorType | None = None,
+        value_mask: TensorType | None = None,
+        key_mask: TensorType | None = None,
+        attention_mask: TensorType | None = None,
+    ) -> TensorType | tuple[TensorType, ...]:
+        self._check_inputs(query, value, key or value)
+        self._check_masks(query, value, query_mask, value_mask, key_mask)
+        rest, queries, keys = self._positions(query, value)
+        scores = (*rest, self._heads.queries, *queries, *keys)
+        self._check_attention_mask(attention_mask, scores)
+        output = TensorType((*query.shape[:-1], *self._outputs(query)), self.output_dtype)
+        return (output, TensorType(scores, self.output_dtype)) if self.return_attention_scores else output
+
+    def weights(
+        self, query: TensorType, value: TensorType, key: TensorType | None = None, *_: Any, **masks: Any
+    ) -> tuple[WeightSpec, ...]:
+        d, e, k = (known(t.shape[-1]) for t in (query, value, key or value))
+        heads, groups, key_dim, value_dim = self._heads
+        output = self._outputs(query)
+        return (
+            *self._projection("query", d, heads, key_dim),
+            *self._projection("key", k, groups, key_dim),
+            *(self._projection("gate", d, heads, value_dim) if self.use_gate else ()),
+            *self._projection("value", e, groups, value_dim),
+            self.weight("attention_output/kernel", heads, value_dim, *output),
+            *((self.weight("attention_output/bias", *output),) if self.use_bias else ()),
+        )
+
+    def macs(self, query: TensorType, value: TensorType, key: TensorType | None = None, *_: Any, **masks: Any) -> int:
+        d, e, k = (known(t.shape[-1]) for t in (query, value, key or value))
+        heads, groups, key_dim, value_dim = self._heads
+        per_query = d * (key_dim + (value_dim if self.use_gate else 0)) + value_dim * prod(self._outputs(query))
+        per_value = k * key_dim + e * value_dim
+        rest, queries, keys = self._positions(query, value)
+        products = heads * _size((*rest, *queries, *keys)) * (key_dim + value_dim)
+        return heads * _size(query.shape[:-1]) * per_query + groups * _size(value.shape[:-1]) * per_value + products
 
     def _check_inputs(self, query: TensorType, value: TensorType, key: TensorType) -> None:
         name = type(self).__name__
@@ -135,64 +198,9 @@ class MultiHeadAttention(_Projecting):
     output_shape: Positive | tuple[Positive, ...] | None = None
     attention_axes: int | tuple[int, ...] | None = None
 
-    def infer(
-        self,
-        query: TensorType,
-        value: TensorType,
-        key: TensorType | None = None,
-        query_mask: TensorType | None = None,
-        value_mask: TensorType | None = None,
-        key_mask: TensorType | None = None,
-        attention_mask: TensorType | None = None,
-    ) -> TensorType | tuple[TensorType, ...]:
-        self._check_inputs(query, value, key or value)
-        self._check_masks(query, value, query_mask, value_mask, key_mask)
-        rest, queries, keys = self._positions(query, value)
-        scores = (*rest, self.num_heads, *queries, *keys)
-        self._check_attention_mask(attention_mask, scores)
-        output = TensorType((*query.shape[:-1], *self._outputs(query)), self.output_dtype)
-        return (output, TensorType(scores, self.output_dtype)) if self.return_attention_scores else output
-
-    def weights(
-        self,
-        query: TensorType,
-        value: TensorType,
-        key: TensorType | None = None,
-        query_mask: TensorType | None = None,
-        value_mask: TensorType | None = None,
-        key_mask: TensorType | None = None,
-        attention_mask: TensorType | None = None,
-    ) -> tuple[WeightSpec, ...]:
-        d, e, k = (known(t.shape[-1]) for t in (query, value, key or value))
-        heads, inner = self.num_heads, self.value_dim or self.key_dim
-        output = self._outputs(query)
-        kernel = self.weight("attention_output/kernel", heads, inner, *output)
-        return (
-            *self._projection("query", d, heads, self.key_dim),
-            *self._projection("key", k, heads, self.key_dim),
-            *(self._projection("gate", d, heads, inner) if self.use_gate else ()),
-            *self._projection("value", e, heads, inner),
-            kernel,
-            *((self.weight("attention_output/bias", *output),) if self.use_bias else ()),
-        )
-
-    def macs(
-        self,
-        query: TensorType,
-        value: TensorType,
-        key: TensorType | None = None,
-        query_mask: TensorType | None = None,
-        value_mask: TensorType | None = None,
-        key_mask: TensorType | None = None,
-        attention_mask: TensorType | None = None,
-    ) -> int:
-        rest, queries, keys = self._positions(query, value)
-        inner = self.value_dim or self.key_dim
-        per_query = known(query.shape[-1]) * (self.key_dim + (inner if self.use_gate else 0))
-        per_query += inner * prod(self._outputs(query))
-        per_key = known((key or value).shape[-1]) * self.key_dim + known(value.shape[-1]) * inner
-        products = _size((*rest, *queries, *keys)) * (self.key_dim + inner)
-        return self.num_heads * (_size(query.shape[:-1]) * per_query + _size(value.shape[:-1]) * per_key + products)
+    @property
+    def _heads(self) -> _Heads:
+        return _Heads(self.num_heads, self.num_heads, self.key_dim, self.value_dim or self.key_dim)
 
     def _outputs(self, query: TensorType) -> tuple[int, ...]:
         if not self.output_shape:
@@ -264,17 +272,12 @@ class GroupQueryAttention(_Projecting):
             )
         return self
 
-    def infer(
-        self,
-        query: TensorType,
-        value: TensorType,
-        key: TensorType | None = None,
-        query_mask: TensorType | None = None,
-        value_mask: TensorType | None = None,
-        key_mask: TensorType | None = None,
-        attention_mask: TensorType | None = None,
-    ) -> TensorType | tuple[TensorType, ...]:
-        self._check_inputs(query, value, key or value)
+    @property
+    def _heads(self) -> _Heads:
+        return _Heads(self.num_query_heads, self.num_key_value_heads, self.head_dim, self.head_dim)
+
+    def _check_inputs(self, query: TensorType, value: TensorType, key: TensorType) -> None:
+        super()._check_inputs(query, value, key)
         if query.rank != 2:
             raise ShapeError(f"GroupQueryAttention needs (positions, features), got {query}")
         if query.shape[-1] != value.shape[-1]:
@@ -282,45 +285,3 @@ class GroupQueryAttention(_Projecting):
                 f"GroupQueryAttention needs query and value with as many features, got {query} and {value}",
                 help="project one of them with Dense",
             )
-        self._check_masks(query, value, query_mask, value_mask, key_mask)
-        scores = (self.num_query_heads, query.shape[0], value.shape[0])
-        self._check_attention_mask(attention_mask, scores)
-        output = TensorType(query.shape, self.output_dtype)
-        return (output, TensorType(scores, self.output_dtype)) if self.return_attention_scores else output
-
-    def weights(
-        self,
-        query: TensorType,
-        value: TensorType,
-        key: TensorType | None = None,
-        query_mask: TensorType | None = None,
-        value_mask: TensorType | None = None,
-        key_mask: TensorType | None = None,
-        attention_mask: TensorType | None = None,
-    ) -> tuple[WeightSpec, ...]:
-        d, e, k = (known(t.shape[-1]) for t in (query, value, key or value))
-        heads, groups, dim = self.num_query_heads, self.num_key_value_heads, self.head_dim
-        return (
-            *self._projection("query", d, heads, dim),
-            *self._projection("key", k, groups, dim),
-            *(self._projection("gate", d, heads, dim) if self.use_gate else ()),
-            *self._projection("value", e, groups, dim),
-            self.weight("attention_output/kernel", heads, dim, d),
-            *((self.weight("attention_output/bias", d),) if self.use_bias else ()),
-        )
-
-    def macs(
-        self,
-        query: TensorType,
-        value: TensorType,
-        key: TensorType | None = None,
-        query_mask: TensorType | None = None,
-        value_mask: TensorType | None = None,
-        key_mask: TensorType | None = None,
-        attention_mask: TensorType | None = None,
-    ) -> int:
-        queries, keys = _size(query.shape[:1]), _size(value.shape[:1])
-        d, e, k = (known(t.shape[-1]) for t in (query, value, key or value))
-        per_query = d * self.num_query_heads * (3 if self.use_gate else 2)
-        per_key = (e + k) * self.num_key_value_heads
-        return self.head_dim * (queries * per_query + keys * per_key + 2 * self.num_query_heads * queries * keys)

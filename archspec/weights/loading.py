@@ -124,7 +124,11 @@ def fit(
     unmatched_weights = [path for path in weights if path not in meant]
     matches = [found[0] for found in meant.values()]
     bad = [pair for match in matches if (pair := _misfit(match, weights[match.weight], arrays[match.array]))]
-    doubled = [(path, tuple(m.array for m in found)) for path, found in meant.items() if len(found) > 1]
+    doubled = [
+        (path, tuple(m.array for m in found))
+        for path, found in meant.items()
+        if not _agree(found, weights[path], arrays)
+    ]
     if unmatched_weights or unmatched_arrays or bad or doubled:
         return WeightsError(unmatched_weights, unmatched_arrays, bad, doubled)
     parameters = sum(int(np.prod(weights[match.weight][0])) for match in matches)
@@ -140,23 +144,23 @@ def _assign(
         places.setdefault(path.rpartition("/")[0], []).append(path)
     anew = counted_anew(arrays) if any(rule.numbered for rule in mapping) else {}
     meant: dict[str, list[Match]] = {}
-    unmatched, unused = [], []
+    unmatched: list[str] = []
+    unused: list[str] = []
     for name in arrays:
-        found = False
+        found = needless = False
         for rule in mapping:
             match = rule.matches(anew[name] if rule.numbered else name)
             if not match:
                 continue
             if rule.target is None:
-                unused.append(name)
-                found = True
+                needless = True
                 continue
             path = _located(rule.path(match), places)
             if path in weights:
                 found = True
                 meant.setdefault(path, []).append(Match(path, name, rule))
         if not found:
-            unmatched.append(name)
+            (unused if needless else unmatched).append(name)
     return meant, unmatched, unused
 
 
@@ -166,6 +170,17 @@ def _located(path: str, places: Mapping[str, Sequence[str]]) -> str:
     if re.fullmatch(r"\d+", variable) and layer in places and int(variable) < len(places[layer]):
         return places[layer][int(variable)]
     return path
+
+
+def _agree(found: Sequence[Match], weight: tuple[Shape, str], arrays: Mapping[str, Array]) -> bool:
+    """Whether all arrays meant for a weight are the same: some sources list what layers share under each one's name."""
+    first, *others = found
+    if not others:
+        return True
+    if any(_misfit(match, weight, arrays[match.array]) for match in found):
+        return False
+    value = first.rule.apply(arrays[first.array], weight[0])
+    return all(np.array_equal(value, other.rule.apply(arrays[other.array], weight[0])) for other in others)
 
 
 def _misfit(match: Match, weight: tuple[Shape, str], array: Array) -> Misshapen | None:

@@ -36,7 +36,7 @@ def read(path: str | Path) -> dict[str, Array]:
     knows no more than the position among the layer's weights; of .npz and .safetensors files, the file's own.
 
     Raises:
-        UnreadableError: also where an array would be pickled, lie in another file, or need a package that is missing.
+        UnreadableError: also where an array would be pickled or lie in another file.
     """
     path = Path(path)
     readers = {".h5": _read_h5, ".hdf5": _read_h5, ".keras": _read_keras, ".npz": _read_npz,
@@ -60,11 +60,9 @@ def _read_npz(path: Path) -> dict[str, Array]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-    except ImportError:
-        raise UnreadableError("to read .safetensors files: pip install 'archspec[parity]'") from None
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     try:
         arrays: dict[str, Array] = load_file(path)
     except SafetensorError as error:

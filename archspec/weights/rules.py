@@ -73,9 +73,10 @@ class Rule:
         source: a regular expression that the whole name of the array must match.
         target: the path of our weight (`stage1.conv/kernel`), with the groups of `source`: `{1}` or `{name}` for the
             text, `{1-1}` and `{1+2}` for a number counted otherwise, `{1#}` for the suffix by which archspec tells
-            repeated names apart (nothing for 1, `_2` for 2), which goes with counting too: `{1+1#}`. A group that
-            took no part counts as 0. A number in place of the variable's name (`stage1.conv/0`) is its position
-            among the layer's weights. None: such arrays are not needed.
+            repeated names apart (nothing for 1, `_2` for 2), which goes with counting too: `{1+1#}`. A letter counts
+            as its place in the alphabet, `a` as 1; a group that took no part as 0. A number in place of the
+            variable's name (`stage1.conv/0`) is its position among the layer's weights. None: such arrays are not
+            needed, unless another rule has a place for them.
         transform: names of `TRANSFORMS` with their arguments behind colons, applied from left to right.
         numbered: the pattern sees names that Keras has numbered (`conv2d_94/kernel`) counted anew, `conv2d_0` being
             the first of them in the source: such numbers depend on what else a process has built.
@@ -118,7 +119,7 @@ class Rule:
             text = match[int(name) if name.isdecimal() else name]
             if not count and not suffix:
                 return text or ""
-            number = int(text or 0) + int(count or 0)
+            number = _number(text or "0") + int(count or 0)
             return str(number) if not suffix else f"_{number}" if number > 1 else ""
 
         assert self.target is not None
@@ -134,6 +135,10 @@ class Rule:
             except (IndexError, np.exceptions.AxisError) as error:
                 raise ValueError(str(error)) from None
         return array
+
+
+def _number(text: str) -> int:
+    return ord(text) - ord("a") + 1 if re.fullmatch("[a-z]", text) else int(text)
 
 
 def counted_anew(names: Iterable[str]) -> dict[str, str]:
