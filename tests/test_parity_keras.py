@@ -6,6 +6,7 @@ The weights, biases and moving statistics of the original are random, and go int
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 from collections.abc import Mapping
 from itertools import pairwise
@@ -191,3 +192,23 @@ def test_files_that_keras_saves(name: str, file: str, tmp_path: Path):
     load(ours, source, mappings()[find_mapping(ours, source)])
     images = images_for(theirs, seed=1)
     assert difference(outputs(ours, images), outputs(theirs, images)) <= TOLERANCE
+
+
+@pytest.mark.slow
+def test_the_network_that_keras_makes_for_its_trained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """EfficientNet v1 alone differs from the one with weights=None: what it is trained on is scaled once more."""
+    file = tmp_path / "efficientnetb0.weights.h5"
+    untrained = keras.applications.EfficientNetB0(weights=None)
+    images = images_for(untrained, seed=1)
+    randomise(untrained, images, seed=2)
+    untrained.save_weights(file)
+    module = importlib.import_module("keras.src.applications.efficientnet")
+    monkeypatch.setattr(module.file_utils, "get_file", lambda *_, **__: file)  # instead of a download
+    theirs = keras.applications.EfficientNetB0(weights="imagenet")
+    images /= 4  # the second scaling would saturate the softmax
+    source = read(file)
+    spec = SPECS / "efficientnet.yaml@b0"
+    for preprocessing, same in {"pretrained": True, "measured": False}.items():
+        ours = archspec.load(spec, params={"preprocessing": preprocessing}).build()
+        load(ours, source, mappings()[find_mapping(ours, source)])
+        assert (difference(scores(ours, images), scores(theirs, images)) <= TOLERANCE) == same

@@ -149,6 +149,14 @@ def test_names_by_position(model: keras.Model):
     assert_equal(values(model), arrays)
 
 
+def test_a_normalization_computes_with_what_is_set():
+    text = "archspec: 1\nname: n\ninputs: {data: [2]}\nlayers:\n  - Normalization:\n    name: n\n"
+    model = archspec.loads(text).build()
+    found = {"n/mean": np.array([1.0, 2.0]), "n/variance": np.array([4.0, 9.0]), "n/count": np.array(7)}
+    load(model, found, SAME)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(np.array([[3.0, 8.0]]))), [[1.0, 2.0]])
+
+
 def test_what_is_not_needed(model: keras.Model):
     arrays = random_values(model) | {"position_ids": np.arange(3)}
     report = load(model, arrays, (Rule("(.*/.*)", "{1}"), Rule("position_ids", None)))

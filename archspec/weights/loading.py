@@ -109,6 +109,9 @@ def load(model: keras.Model, arrays: Mapping[str, Array], mapping: Sequence[Rule
     values = [(weights[m.weight], m.rule.apply(arrays[m.array], tuple(weights[m.weight].shape))) for m in found.matches]
     for weight, value in values:
         weight.assign(value)
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):  # Normalization computes with what it derives from its weights
+            layer.finalize_state()
     return found
 
 
