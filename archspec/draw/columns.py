@@ -52,6 +52,8 @@ def _key(part: Part, graph: Graph) -> str:
         return _key(part.members[0], graph)
     if not isinstance(part, Unit):
         return "/".join(part.kind)
+    if part.block:
+        return "/".join(part.block.kind)
     layers = [graph.nodes[name].layer for name in part.nodes]
     head = layers[part.head]
     kept = [layer for layer in layers if layer is head or (layer.role in STRIPS and layer.role != "regularization")]

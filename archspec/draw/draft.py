@@ -114,6 +114,10 @@ class Draft:
         first, layer, kind = sample[0], heads[0].layer, type(heads[0].layer).__name__
         told = "\n".join(layer_text(self.graph.nodes[name].layer) for name in first.nodes)
         base = replace(base, settings=told, strips=self._strips(every))
+        if first.block:
+            label, detail = row_name(first.block), contents(first.block, self.graph)
+            told = settings(first.block)
+            return replace(base, kind="block", label=label, role="attention", detail=detail, settings=told)
         if kind == "InputLayer":
             return replace(base, kind="input", label=first.nodes[0].rsplit(".", 1)[-1], role="input")
         if kind in SIGNS:
@@ -121,7 +125,10 @@ class Draft:
                            shape="", strips=())  # fmt: skip
         if kind == "Concatenate":
             return replace(base, kind="bar", label="concat", role="merge", strips=())
-        if self.maker.fuses and self.maker.parts.all_plain(first):
+        if kind == "Weight" and len(first.nodes) > 1:
+            sign = "concat" if type(self.graph.nodes[first.nodes[1]].layer).__name__ == "Concatenate" else "+"
+            return replace(base, label=f"{sign} {plain_text(first.path, layer)}", role=layer.role, strips=())
+        if self.maker.fuses and self.maker.parts.plain(first.nodes[first.head]):
             return replace(base, label=plain_text(first.path, layer), role=layer.role, strips=())
         given = given_name(heads[0]) if self.maker.view.level in ("raw", "layers") else ""
         return replace(base, label=self._label(heads, environments), role=layer.role, name=given)

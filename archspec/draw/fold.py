@@ -22,6 +22,8 @@ MOST_NODES = 25  # of a figure of blocks, that a column of a paper holds and a r
 MOST_ROWS = 16
 MOST_IN_OVERVIEW = 12
 LEAST_ROWS = 8
+LEAST_NESTED = 6  # boxes that panels for what panels hold need
+SMALL = 3  # parts of a block that is not worth a row
 MOST_INSIDE = 12  # boxes of a panel; scopes inside open up to it
 INLINE = 14  # networks of so few boxes are drawn whole
 ROLES = (
@@ -97,9 +99,10 @@ class Maker:
 
     def __init__(self, graph: Graph, parts: Parts, view: View) -> None:
         self.graph, self.parts, self.view = graph, parts, view
-        self.fuses = parts.fuse
+        self.fuses, self.opens = parts.fuse, True
         self.main = main_wires(graph)
         self.shown: dict[Kind, str] = {}
+        self.stages: dict[Kind, Kind] = {}
         self.members: dict[Kind, list[Scope]] = {}
         self.firsts: dict[Kind, list[int]] = {}
         self.inside: dict[Kind, list[list[Part]]] = {}
@@ -144,6 +147,15 @@ class Maker:
         sizes = {kind: self._boxes_of(kind) for kind in self.members}
         chief = [kind for kind, members in self.members.items() if self._share(members) >= 0.2 and sizes[kind] > 1]
         need = sum(sizes[kind] for kind in chief)
+        if len(chief) > 1 and len(rows) + need > self.view.nodes < need + LEAST_ROWS:
+            self.opens = False  # what they hold has panels of its own
+            self._collect_all(rows)
+            small = {kind: self._boxes_of(kind) for kind in self.members}
+            if sum(small[kind] for kind in chief) + len(rows) + LEAST_NESTED <= self.view.nodes:
+                sizes, need = small, sum(small[kind] for kind in chief)
+            else:
+                self.opens = True
+                self._collect_all(rows)
         if chief and len(rows) + need > self.view.nodes and need + LEAST_ROWS <= self.view.nodes:
             kept = {id(row) for row in rows if self.kind_of(row) in chief}
             rows = self._merged(rows, self.view.nodes - need, kept)
@@ -165,14 +177,16 @@ class Maker:
         found: dict[Kind, list[Scope]] = {}
         for kind in self.shown:
             for part in (part for parts in self.inside[kind] for part in parts):
-                if members_of(part) and members_of(part)[0].kind not in self.shown:
-                    found.setdefault(members_of(part)[0].kind, []).extend(members_of(part))
-        for kind, members in found.items():
-            if kind in self.members:
-                continue
-            self._collect(kind, members, [0])
+                if members_of(part):
+                    found.setdefault(self.kind_of(part), []).extend(members_of(part))
+        for kind in sorted(found, key=lambda kind: (kind not in self.shown, -self._share(found[kind]))):
+            known = kind in self.members
+            before = self._boxes_of(kind) if kind in self.shown else 0
+            self._collect(kind, [*self.members.get(kind, ()), *found[kind]], self.firsts[kind] if known else [0])
             size = self._boxes_of(kind)
-            if 2 < size <= room:
+            if kind in self.shown:
+                room -= size - before
+            elif 2 < size <= room:
                 room -= size
                 self.shown[kind] = f"block{len(self.shown) + 1}"
 
@@ -185,15 +199,14 @@ class Maker:
     def _collect_all(self, rows: Sequence[Part]) -> None:
         """The uses of each kind that the rows stand for."""
         self.members = {}
-        chains = [members_of(row)[0] for row in rows if members_of(row) and not self._kept(row)]
-        self.members = {member.kind: [] for member in chains}
         firsts: dict[Kind, list[int]] = {}
+        stages = [row for row in rows if isinstance(row, Scope) and staged(row)]
+        self.stages = {row.kind: members_of(row)[0].kind for row in stages}
         for row in rows:
             if members_of(row) and not self._kept(row):
                 kind = self.kind_of(row)
-                firsts.setdefault(kind, []).append(len(self.members[kind]))
-                self.members[kind] += members_of(row)
-        self.members = {kind: members for kind, members in self.members.items() if members}
+                firsts.setdefault(kind, []).append(len(self.members.get(kind, ())))
+                self.members.setdefault(kind, []).extend(members_of(row))
         for kind, members in self.members.items():
             self._collect(kind, members, firsts[kind])
 
@@ -203,14 +216,12 @@ class Maker:
         self.varying[kind] = varying(members)
 
     def kind_of(self, row: Part) -> Kind:
-        """Of a use that is nothing but the use of another block: the one that others are uses of too."""
+        """What its uses have a panel together as; a stage of one block counts as that block."""
         members = members_of(row)
         if not members or self._kept(row):
             return ("", row.path)
-        for name in reversed(members[0].blocks):
-            if ("block", name) in self.members:
-                return ("block", name)
-        return members[0].kind
+        other = self.stages.get(members[0].kind)
+        return other if other and other[1] in members[0].blocks else members[0].kind
 
     def _insides(self, members: Sequence[Scope]) -> list[list[Part]]:
         """What a panel shows of each use: its parts, of which those open whose inside tells most."""
@@ -223,7 +234,7 @@ class Maker:
                 part for part in shown
                 if isinstance(part, Scope) and part.kind not in refused and not attends(part, self.graph)
             ]  # fmt: skip
-            if not choices:
+            if not choices or not self.opens:
                 return [self._with_open(member, open) for member in members]
             choice = min(choices, key=lambda part: (not self._sums(part), len(part.nodes)))
             opened = self._with_open(largest, open | {choice.kind})
@@ -237,6 +248,8 @@ class Maker:
         for item in scope.items:
             if isinstance(item, Scope) and item.kind in open:
                 found += self._with_open(item, open)
+            elif isinstance(item, Scope) and attends(item, self.graph):
+                found.append(Unit(item.nodes, item.path, len(item.nodes) - 1, (), item))
             else:
                 found.append(item)
         return self.parts.fused(found)
@@ -274,8 +287,9 @@ class Maker:
         for alike in kinds.values():
             if len(alike) == 1:
                 (row,) = alike
-                small = len(flat(row.items)) <= 2 * bool(inline)
-                opens = small or (not staged(row) and len(rows) - 1 + len(row.items) <= MOST_IN_OVERVIEW)
+                small = len(flat(row.items)) <= SMALL * bool(inline)
+                most = self.view.rows if inline else MOST_IN_OVERVIEW
+                opens = small or (not staged(row) and len(rows) - 1 + len(row.items) <= most)
             else:
                 stages = all(any(_repeats(item) for item in row.items) for row in alike)
                 wider = len(rows) + sum(len(row.items) - 1 for row in alike)
@@ -323,17 +337,21 @@ class Maker:
 
     def _macro(self, rows: Sequence[Part]) -> Panel:
         """The macro panel with its skips marked, and their shapes."""
-        macro = self.panel("macro", [rows])
+        macro = self._skipping(self.panel("macro", [rows]))
         skips = long_skips(macro)
         if len(skips) > 1:
-            macro = replace(macro, shape="u", levels=skips)
+            macro = self._skipping(replace(macro, shape="u", levels=skips))
+        return macro
+
+    def _skipping(self, macro: Panel) -> Panel:
         order = {box.id: place for place, box in enumerate(boxes(macro.items))}
         lines = []
         for edge in macro.edges:
             far = order[edge.head] - order[edge.tail] > 2 or (edge.tail, edge.head) in macro.levels
             if edge.kind == "branch" and edge.wires and far:
                 node, index = edge.wires[0][:2]
-                edge = replace(edge, kind="skip", label=types_text((self.graph.nodes[node].outputs[index],)))
+                carried = self.graph.nodes[node].outputs[index]
+                edge = replace(edge, kind="skip", label=types_text((carried,)) if len(carried.shape) > 2 else "")
             lines.append(edge)
         return replace(macro, edges=tuple(lines))
 

@@ -24,9 +24,9 @@ NAMES = {
     "GlobalMaxPooling": "global max pool", "BatchNormalization": "BN", "LayerNormalization": "LayerNorm",
     "RMSNormalization": "RMSNorm", "GroupNormalization": "GroupNorm", "Dropout": "dropout", "Flatten": "flatten",
     "Reshape": "reshape", "ZeroPadding": "pad", "Cropping": "crop", "Rescaling": "rescale", "Bidirectional": "bidir.",
-    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute",
+    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute", "Weight": "weight",
 }  # fmt: skip
-FORMALS = {"filters": "c", "width": "c", "stride": "s", "strides": "s", "channels": "c", "units": "c"}
+FORMALS = {"kernel": "k", "filters": "c", "width": "c", "stride": "s", "strides": "s", "channels": "c", "units": "c"}
 
 
 def shape_text(shape: Shape) -> str:

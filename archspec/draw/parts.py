@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archspec.draw.labels import is_given, plain_text
@@ -16,7 +16,8 @@ BEARERS = {"convolution", "dense", "attention", "recurrent", "upsampling", "embe
 SYMBOLS = {"Add", "Multiply", "Subtract"}
 RESHAPES = {"Reshape", "Permute", "Identity"}
 MOST_STRIPS = 3
-LONGEST_STRIP = 18  # characters; a formula that takes more has a box of its own
+LONGEST_STRIP = 22  # characters; a formula that takes more has a box of its own
+LEAST_OF_MODULE = 5  # parts of a block that is one whatever the channels of its result
 LONGEST_PERIOD = 6  # of repeats that no loop of the spec tells
 
 
@@ -28,6 +29,7 @@ class Unit:
     path: str
     head: int = 0  # which of the nodes is the op
     strips: tuple[tuple[str, str], ...] = ()  # steps without weights that have a strip: its first node, and its path
+    block: Scope | None = None  # a whole block that stands as one op; then the head is its last layer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +163,7 @@ class Parts:
         """Strips join the op that they alone read; padding joins the op that alone reads it."""
         fused: list[Part] = []
         ends: dict[str, int] = {}
-        for item in items:
+        for item in self._with_weights(items):
             place = ends.get(before) if isinstance(item, Unit) and (before := self._before(item)) else None
             joined = None
             if place is not None and isinstance(item, Unit):
@@ -177,14 +179,38 @@ class Parts:
                 ends[item.nodes[-1]] = place
         return fused
 
+    def _with_weights(self, items: Sequence[Part]) -> list[Part]:
+        """Weights that one layer adds or joins to what it reads stand in its box: learned positions."""
+        weights = {
+            item.nodes[0]: item for item in items
+            if isinstance(item, Unit) and len(item.nodes) == 1 and self._is(item.nodes[0], "Weight")
+        }  # fmt: skip
+        found: list[Part] = []
+        joined: set[str] = set()
+        for item in items:
+            unit = self._weighted(item, weights) if weights and isinstance(item, Unit) else None
+            joined.update(unit.nodes[:1] if unit else ())
+            found.append(unit or item)
+        return [item for item in found if not joined & set(item.nodes[:1]) or len(item.nodes) > 1]
+
+    def _weighted(self, item: Unit, weights: Mapping[str, Unit]) -> Unit | None:
+        name, inputs = item.nodes[0], self.graph.nodes[item.nodes[0]].inputs
+        own = [edge.node for edge in inputs if edge.node in weights and len(self.graph.readers[edge.node]) == 1]
+        merges = self.plain(name) or self._is(name, "Add", "Concatenate")
+        if len(item.nodes) > 1 or len(own) != 1 or not merges or len(inputs) < 2:
+            return None
+        named = is_given(item.path, self.graph.nodes[name].layer) or not is_given(own[0], self.graph.nodes[own[0]].layer)
+        return Unit((own[0], name), item.path if named else weights[own[0]].path, int(self.plain(name)))
+
+    def _is(self, name: str, *classes: str) -> bool:
+        return type(self.graph.nodes[name].layer).__name__ in classes
+
     def _before(self, unit: Unit) -> str | None:
         """The layer that the unit alone reads, and that it alone reads; an input may have other readers."""
-        inputs = self.graph.nodes[unit.nodes[0]].inputs
+        inputs = [edge for name in unit.nodes for edge in self.graph.nodes[name].inputs if edge.node not in unit.nodes]
         if len(inputs) != 1 or inputs[0].node in self.results:
             return None
         before = inputs[0].node
-        if any(edge.node not in unit.nodes for name in unit.nodes[1:] for edge in self.graph.nodes[name].inputs):
-            return None
         alone = len(self.graph.readers[before]) == 1
         return before if alone or (self.plain(unit.nodes[0]) and before in self.graph.inputs) else None
 
@@ -195,24 +221,27 @@ class Parts:
         if type(self.graph.nodes[op].layer).__name__.startswith("ZeroPadding"):
             pads = len(unit.nodes) == 1 and self.role(item.nodes[item.head]) in ("convolution", "pooling")
             return Unit(nodes, item.path, 1 + item.head, item.strips) if pads else None
-        if self.all_plain(unit) and (self.all_plain(item) or self.role(first) == "regularization"):
+        if item.block:
+            return None
+        if unit.block is None and self.all_plain(unit) and (self.all_plain(item) or self.role(first) == "regularization"):
             named = item if self._named(item) or not self._named(unit) else unit
             return Unit(nodes, named.path, 0 if named is unit else len(unit.nodes) + item.head, ())
-        bears = self.role(op) in BEARERS or self.role(op) in STRIPS
-        if bears and all(self.role(name) in STRIPS for name in item.nodes):
-            return Unit(nodes, unit.path, unit.head, unit.strips)
-        if (bears or self.role(op) == "input") and self.all_plain(item) and self._fits(unit, item):
-            return Unit(nodes, unit.path, unit.head, (*unit.strips, (first, item.path)))
+        bears = unit.block is not None or self.role(op) in BEARERS or self.role(op) in STRIPS
+        drops = self.role(op) == "pooling" and self.role(first) == "regularization"
+        if (bears or drops) and all(self.role(name) in STRIPS for name in item.nodes):
+            return Unit(nodes, unit.path, unit.head, unit.strips, unit.block)
+        steps = self.all_plain(item) or (self._is(item.nodes[0], "Weight") and bears)
+        if (bears or self.role(op) == "input") and steps and self._fits(unit, item):
+            return Unit(nodes, unit.path, unit.head, (*unit.strips, (first, item.path)), unit.block)
         return None
 
     def _named(self, unit: Unit) -> bool:
         return is_given(unit.path, self.graph.nodes[unit.nodes[unit.head]].layer)
 
     def _fits(self, unit: Unit, item: Unit) -> bool:
-        single = all(len(self.graph.nodes[name].inputs) == 1 for name in item.nodes)
         text = plain_text(item.path, self.graph.nodes[item.nodes[item.head]].layer)
         own = [name for name in unit.nodes[unit.head + 1 :] if not self.plain(name)]
-        return single and len(text) <= LONGEST_STRIP and len(own) + len(unit.strips) < MOST_STRIPS
+        return len(text) <= LONGEST_STRIP and len(own) + len(unit.strips) < MOST_STRIPS
 
     # Runs
 
@@ -293,7 +322,7 @@ class Parts:
     def _extent(self, part: Scope) -> object:
         """The shape of its result; of a block that holds no stage, whatever its channels."""
         types = self.graph.nodes[part.nodes[-1]].outputs
-        stage = part.kind[0] != "block" or staged(part)
+        stage = part.kind[0] != "block" or staged(part) or len(part.items) < LEAST_OF_MODULE
         return tuple(t.shape if stage else t.shape[:-1] for t in types)
 
     def signature(self, part: Part) -> tuple[str, str]:

@@ -50,8 +50,8 @@ class Wiring:
 
     def _instance(self, number: int, names: tuple[str, ...], present: frozenset[str]) -> None:
         own = set(names)
-        points: dict[Tensor, str] = {}
-        entering: dict[str, int] = {}
+        entering: dict[Tensor, list[tuple[str, Wire, tuple[str, int]]]] = {}
+        counts: dict[str, int] = {}
         missing: list[tuple[str, str, Wire]] = []
         for name in names:
             head = self.homes.box[name]
@@ -61,8 +61,9 @@ class Wiring:
                     if not self._inside(wire, head):
                         missing.append((self.homes.box[tensor.node], head, wire))
                 elif self.open:
-                    entering[head] = entering.get(head, -1) + 1
-                    missing.append((self._point(tensor, (head, entering[head]), points), head, wire))
+                    counts[head] = counts.get(head, -1) + 1
+                    entering.setdefault(tensor, []).append((head, wire, (head, counts[head])))
+        missing = [*self._entering(entering), *missing]
         for tail, head, wire in missing:
             self._connect(number, (tail, head), wire, present)
 
@@ -79,13 +80,22 @@ class Wiring:
             return True
         return False
 
-    def _point(self, tensor: Tensor, use: tuple[str, int], points: dict[Tensor, str]) -> str:
-        """Where a tensor enters: where the one that other instances have in its place does."""
-        point = self.taken.get(use) or points.get(tensor) or f"{self.id}in{len(self.sources) + 1}"
-        self.taken[use] = point
-        points.setdefault(tensor, point)
-        self.sources.setdefault(point, {})[tensor] = None
-        return point
+    def _entering(
+        self, entering: Mapping[Tensor, list[tuple[str, Wire, tuple[str, int]]]]
+    ) -> list[tuple[str, str, Wire]]:
+        """Tensors from outside enter where those that other instances have in their place do, else where none does."""
+        claimed = {self.taken[use] for uses in entering.values() for _, _, use in uses if use in self.taken}
+        ways: list[tuple[str, str, Wire]] = []
+        for tensor, uses in entering.items():
+            known = [self.taken[use] for _, _, use in uses if use in self.taken]
+            free = [point for point in self.sources if point not in claimed]
+            own = known[0] if known else free[0] if free else f"{self.id}in{len(self.sources) + 1}"
+            claimed.add(own)
+            for head, wire, use in uses:
+                point = self.taken.setdefault(use, own)
+                self.sources.setdefault(point, {})[tensor] = None
+                ways.append((point, head, wire))
+        return ways
 
     def _connect(self, number: int, ends: Ends, wire: Wire, present: frozenset[str]) -> None:
         way = [ends]

@@ -28,7 +28,11 @@ def row_name(part: Part) -> str:
         numbered = part.stem[-1:].isdigit() and part.stem in part.blocks
         return part.stem if numbered or own == "layers" else own
     stems = [member.stem if isinstance(member, Scope) else _bare(member.path) for member in part.members]
-    return os.path.commonprefix(stems).rstrip("_") or stems[0]
+    common = os.path.commonprefix(stems).rstrip("_") or stems[0]
+    if any(isinstance(member, Scope) and staged(member) for member in part.members):
+        first, last = (re.sub(r"^\D*", "", member.path.rsplit(".", 1)[-1]) for member in part.members[:: len(stems) - 1])
+        return f"{common}{first}-{last}"
+    return common
 
 
 def _bare(path: str) -> str:
@@ -46,7 +50,8 @@ def _joint_name(names: list[str]) -> str:
 def arguments(member: Scope) -> dict[str, int | float | str]:
     """The numbers and words that the spec's names stand for there, without those that only count the repeats."""
     found: dict[str, int | float | str] = {}
-    for use in member.uses[: len(member.uses) - member.own + 1] if member.own else member.uses:
+    outer, own = member.uses[: len(member.uses) - member.own], member.uses[len(member.uses) - member.own :]
+    for use in own if member.blocks else (*outer, *own):
         for name, value in use.variables:
             counts = name in COUNTERS or (use.iteration and value == use.iteration - 1)
             if isinstance(value, int | float | str) and not isinstance(value, bool) and not counts:
@@ -101,11 +106,13 @@ def settings(part: Part) -> str:
 def where(column: Sequence[Part | None], firsts: Sequence[int]) -> str:
     """In which uses of the block a dashed box is."""
     present = [i for i, part in enumerate(column) if part is not None]
-    if present == [0] or present == sorted(firsts):
+    if present == sorted(firsts):
         return "only in the first of each ×n"
+    if present == [0]:
+        return "only in the first"
     absent = [i for i, part in enumerate(column) if part is None]
     if absent == [0] or absent == sorted(firsts):
-        return "not in the first of each ×n" if len(firsts) > 1 else "not in the first"
+        return "not in the first of each ×n" if absent == sorted(firsts) else "not in the first"
     if present == [len(column) - 1]:
         return "only in the last"
     return f"in {len(present)} of {len(column)}"
@@ -126,7 +133,8 @@ def _merges(unit: Unit, graph: Graph) -> bool:
 
 def environment(scope: Scope) -> dict[str, float]:
     """The numbers that the spec's names stand for where a scope is: the nearest loop's and block's arguments."""
-    values = {name: value for use in scope.uses for name, value in use.variables}
+    uses = scope.uses[: len(scope.uses) - scope.own + 1] if scope.own else scope.uses
+    values = {name: value for use in uses for name, value in use.variables}
     return {n: v for n, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool) and v}
 
 
@@ -135,5 +143,8 @@ def members_of(part: Part) -> tuple[Scope, ...]:
     if isinstance(part, Scope) and staged(part):
         (part,) = part.items
     if isinstance(part, Run):
-        return tuple(member for member in part.members if isinstance(member, Scope))
+        scopes = [member for member in part.members if isinstance(member, Scope)]
+        if any(map(staged, scopes)):  # stages that fold whatever their settings
+            return tuple(inner for scope in scopes for inner in members_of(scope))
+        return tuple(scopes)
     return (part,) if isinstance(part, Scope) and part.own else ()
