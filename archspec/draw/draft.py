@@ -6,299 +6,233 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archspec.draw.labels import common_words, detail_words, formal_name, op_words, role_of, strip_text, types_text
-from archspec.draw.model import Box, Edge, Group, Panel, Strip, Wire, boxes
-from archspec.draw.parts import SYMBOLS, Part, Run, Scope, Unit, flat, staged
-from archspec.graph.ir import Graph, Node
-from archspec.graph.text import layer_text, value_text
-from archspec.layers.base import default_name
+from archspec.draw.columns import Column, columns
+from archspec.draw.labels import (
+    common_words,
+    formal_name,
+    is_given,
+    op_words,
+    plain_text,
+    range_text,
+    strip_text,
+    types_text,
+)
+from archspec.draw.model import Box, Edge, Group, Panel, Strip, boxes
+from archspec.draw.parts import STRIPS, SYMBOLS, Part, Run, Scope, Unit
+from archspec.draw.wiring import Homes, Wiring, with_inner
+from archspec.draw.words import attends, contents, members_of, numbers, row_name, settings, where
+from archspec.graph.ir import Node
+from archspec.graph.text import layer_text
 
 if TYPE_CHECKING:
     from archspec.draw.fold import Maker
 
-
-LONGEST_DETAIL = 18  # characters of a row's numbers
+Environments = list[dict[str, float]]
+SIGNS = {"Add": "+", "Multiply": "×", "Subtract": "-"}
+assert set(SIGNS) == SYMBOLS
 
 
 class Draft:
-    """A panel in the making: which box each layer is in, which repeat of which frame."""
+    """A panel in the making. `micro` says that it shows a block with all its uses, not the network."""
 
-    def __init__(self, maker: Maker, id: str, micro: bool) -> None:
-        self.maker, self.graph, self.id, self.micro = maker, maker.graph, id, micro
-        self.box_of: dict[str, str] = {}
-        self.repeat_of: dict[str, tuple[str, int]] = {}
-        self.group_of: dict[str, tuple[str, ...]] = {}
+    def __init__(self, maker: Maker, id: str, micro: bool, whole: bool = False) -> None:
+        self.maker, self.graph, self.id, self.micro, self.whole = maker, maker.graph, id, micro, whole
+        self.homes = Homes()
         self.formals: dict[str, None] = {}
-        self.partial: set[str] = set()
-        self.member_of: dict[str, int] = {}  # which repeat of a row whose panel shows it
 
     def items(
-        self, instances: list[list[Part]], firsts: list[int], environments: list[dict[str, float]], whole: bool, depth: int,  # noqa: E501
-        home: tuple[str, ...] = (),
-    ) -> tuple[Box | Group, ...]:  # fmt: skip
+        self, instances: Sequence[Sequence[Part]], firsts: Sequence[int], environments: Environments
+    ) -> tuple[Box | Group, ...]:
+        """The boxes and frames of what stands side by side; `firsts` are the uses that labels are taken from."""
         found: list[Box | Group] = []
-        for column in self.maker.columns(instances) if len(instances) > 1 else [[part] for part in instances[0]]:
-            present = [part for part in column if part is not None]
-            first = present[0]
-            frame = isinstance(first, Scope) if whole else first.path in self.maker.framed and not self.micro
-            if frame and not isinstance(first, Unit):
-                found.append(self._frame(first, whole, depth, home))
-                continue
-            sample = [part for i in firsts if (part := column[i]) is not None] or [first]
-            box = self._box(column, present, sample, environments if len(sample) == len(environments) else [], firsts)
-            found.append(box)
-            self.group_of[box.id] = home
+        for column in columns(instances, self.graph):
+            first = next(part for part in column if part is not None)
+            if not isinstance(first, Unit) and self._framed(first):
+                found.append(self._frame(first))
+            else:
+                found.append(self._box(column, firsts, environments))
         return tuple(found)
 
-    def _frame(self, part: Scope | Run, whole: bool, depth: int, home: tuple[str, ...]) -> Group:
-        members = (part,) if whole and isinstance(part, Scope) else self.maker.members(part)
-        id = self._number("group")
+    def _framed(self, part: Scope | Run) -> bool:
+        return isinstance(part, Scope) if self.whole else part.path in self.maker.framed and not self.micro
+
+    def _frame(self, part: Scope | Run) -> Group:
+        members = (part,) if self.whole and isinstance(part, Scope) else members_of(part)
+        id = self.maker.new_id("group")
         for number, member in enumerate(members):
-            for name in member.nodes:
-                self.repeat_of[name] = (id, number)
-        leaves = [list(m.items) if whole and isinstance(m, Scope) else self.maker.leaves(m) for m in members]
-        label, detail = names(part, self.graph)
-        items = self.items(leaves, [0], [], whole, depth + 1, (*home, id))
-        return Group(id, label, part.path, items, detail, len(members), _settings(part))
+            self.homes.repeat.update(dict.fromkeys(member.nodes, (id, number)))
+        inside = [list(m.items) for m in members] if self.whole else self.maker.inside[self.maker.kind_of(part)]
+        block = self.maker.kind_of(part)[1].rsplit(".", 1)[-1] if members[0].blocks else ""
+        label = row_name(part)
+        detail = "" if self.whole or _says(label, block) else block
+        return Group(id, label, part.path, self.items(inside, [0], []), detail, len(members), settings(part))
 
-    def _number(self, kind: str) -> str:
-        self.maker.number += 1
-        return f"{kind}{self.maker.number}"
-
-    def _box(
-        self, column: Sequence[Part | None], present: list[Part], sample: list[Part], environments: list[dict[str, float]],  # noqa: E501
-        firsts: list[int],
-    ) -> Box:  # fmt: skip
-        id = self._number("box")
+    def _box(self, column: Column, firsts: Sequence[int], environments: Environments) -> Box:
+        present = [part for part in column if part is not None]
+        sample = [part for i in firsts if (part := column[i]) is not None] or present[:1]
+        known = environments if len(sample) == len(environments) else []
         nodes = tuple(name for part in present for name in part.nodes)
-        self.box_of.update(dict.fromkeys(nodes, id))
-        partial = len(present) < len(column)
-        if partial:
-            self.partial.add(id)
-        costs = [self.maker.costs[name] for name in nodes]
-        own = [self.graph.nodes[name] for name in nodes]
-        trained = [n for n, c in zip(own, costs, strict=True) if c.parameters_total]
-        base = Box(
-            id, "layer", "", "", partial=partial, where=_where(column, firsts) if partial else "", path=sample[0].path,
-            layers=nodes, parameters=sum(c.parameters_total for c in costs), macs=sum(c.macs for c in costs),
+        base = self._base(nodes, sample)
+        self.homes.box.update(dict.fromkeys(nodes, base.id))
+        if len(present) < len(column):
+            base = replace(base, partial=True, where=where(column, firsts))
+        first = sample[0]
+        if isinstance(first, Unit) or isinstance(first.members[0] if isinstance(first, Run) else first, Unit):
+            return self._counted(base, sample, present, known)
+        return self._row(base, first, present)
+
+    def _base(self, nodes: tuple[str, ...], sample: Sequence[Part]) -> Box:
+        costs = [self.maker.cost(name) for name in nodes]
+        trained = [self.graph.nodes[n] for n, c in zip(nodes, costs, strict=True) if c.parameters_total]
+        return Box(
+            self.maker.new_id("box"), "layer", "", "", path=sample[0].path, layers=nodes,
+            parameters=sum(c.parameters_total for c in costs), macs=sum(c.macs for c in costs),
             frozen=bool(trained) and not any(n.trainable for n in trained), shape=self._shape(sample),
         )  # fmt: skip
-        first = sample[0]
-        if isinstance(first, Run) and isinstance(first.members[0], Unit):
-            base = replace(base, times=len(first.members))
-            return self._unit(base, [p.members[0] if isinstance(p, Run) else p for p in sample], environments)
-        if isinstance(first, Unit):
-            return self._unit(base, sample, environments)
-        return self._row(base, first)
 
-    def _shape(self, sample: list[Part]) -> str:
-        shapes = {types_text(self.graph.nodes[part.nodes[-1]].outputs) for part in sample}
+    def _shape(self, sample: Sequence[Part]) -> str:
+        ends = [part.nodes[0] if part.nodes[0] in self.graph.inputs else part.nodes[-1] for part in sample]
+        shapes = {types_text(self.graph.nodes[end].outputs) for end in ends}
         return shapes.pop() if len(shapes) == 1 and not self.micro else ""
 
-    def _unit(self, base: Box, sample: Sequence[Part], environments: list[dict[str, float]]) -> Box:
-        units = [part for part in sample if isinstance(part, Unit)]
-        heads = [self.graph.nodes[unit.nodes[unit.head]] for unit in units]
-        layer, kind = heads[0].layer, type(heads[0].layer).__name__
-        settings = "\n".join(layer_text(self.graph.nodes[name].layer) for name in units[0].nodes)
+    # Boxes of layers
+
+    def _counted(self, base: Box, sample: list[Part], present: list[Part], environments: Environments) -> Box:
+        """One op, or as many alike as follow each other."""
+        times = [len(part.members) if isinstance(part, Run) else 1 for part in sample]
+        units = [part.members[0] if isinstance(part, Run) else part for part in sample]
+        every = [m for part in present for m in (part.members if isinstance(part, Run) else (part,))]
+        box = self._unit(
+            base, [u for u in units if isinstance(u, Unit)], [u for u in every if isinstance(u, Unit)], environments
+        )
+        if len(set(times)) > 1:
+            return replace(box, label=f"{box.label} (×{range_text(times)})")
+        return replace(box, times=times[0])
+
+    def _unit(self, base: Box, sample: list[Unit], every: list[Unit], environments: Environments) -> Box:
+        heads = [self.graph.nodes[unit.nodes[unit.head]] for unit in sample]
+        first, layer, kind = sample[0], heads[0].layer, type(heads[0].layer).__name__
+        told = "\n".join(layer_text(self.graph.nodes[name].layer) for name in first.nodes)
+        base = replace(base, settings=told, strips=self._strips(every))
+        if first.block:
+            label, detail = row_name(first.block), contents(first.block, self.graph)
+            told = settings(first.block)
+            return replace(base, kind="block", label=label, role="attention", detail=detail, settings=told)
         if kind == "InputLayer":
-            return replace(
-                base, kind="input", label=units[0].nodes[0].rsplit(".", 1)[-1], role="input", settings=settings
-            )
-        if kind in SYMBOLS:
-            sign = {"Add": "+", "Multiply": "×", "Subtract": "-"}[kind]
-            return replace(base, kind="symbol", label=sign, role="merge", settings=f"{settings} {base.shape}", shape="")
+            return replace(base, kind="input", label=first.nodes[0].rsplit(".", 1)[-1], role="input")
+        if kind in SIGNS:
+            return replace(base, kind="symbol", label=SIGNS[kind], role="merge", settings=f"{told} {base.shape}",
+                           shape="", strips=())  # fmt: skip
         if kind == "Concatenate":
-            return replace(base, kind="bar", label="concat", role="merge", settings=settings)
-        raw = self.maker.view.level == "raw"
-        words = [op_words(node.layer, raw) for node in heads]
-        if self.micro and layer.role == "convolution" and all(w.get("") == "conv" for w in words):
+            return replace(base, kind="bar", label="concat", role="merge", strips=())
+        if kind == "Weight" and len(first.nodes) > 1:
+            sign = "concat" if type(self.graph.nodes[first.nodes[1]].layer).__name__ == "Concatenate" else "+"
+            return replace(base, label=f"{sign} {plain_text(first.path, layer)}", role=layer.role, strips=())
+        if self.maker.fuses and self.maker.parts.plain(first.nodes[first.head]):
+            return replace(base, label=plain_text(first.path, layer), role=layer.role, strips=())
+        given = given_name(heads[0]) if self.maker.view.level in ("raw", "layers") else ""
+        return replace(base, label=self._label(heads, environments), role=layer.role, name=given)
+
+    def _label(self, heads: list[Node], environments: Environments) -> str:
+        words = [op_words(node.layer, self.maker.view.level == "raw") for node in heads]
+        if self.micro and heads[0].layer.role == "convolution" and all(w.get("") == "conv" for w in words):
             words = [{field: word for field, word in w.items() if field} for w in words]  # the colour says it
         label, used = common_words(words, environments)
         self.formals.update(dict.fromkeys(used))
-        strips = tuple(
-            Strip(strip_text(self.graph.nodes[name].layer), self.graph.nodes[name].layer.role)
-            for name in units[0].nodes[units[0].head + 1 :]
-        )
-        given = given_name(heads[0]) if self.maker.view.level in ("raw", "layers") else ""
-        return replace(base, label=label, role=role_of(layer), strips=strips, settings=settings, name=given)
+        return label
 
-    def _row(self, base: Box, part: Part) -> Box:
-        label, detail = names(part, self.graph)
-        members = self.maker.members(part)
+    def _strips(self, every: list[Unit]) -> tuple[Strip, ...]:
+        """The strips of all uses; what some are dropped out with, others not, has a rate from 0 on."""
+        found: dict[tuple[str, int], list[tuple[str, str]]] = {}
+        for unit in every:
+            seen: dict[str, int] = {}
+            for role, kind, text in self._strips_of(unit):
+                seen[kind] = seen.get(kind, 0) + 1
+                found.setdefault((kind, seen[kind]), []).append((role, text))
+        strips = []
+        for entries in found.values():
+            texts = list(dict.fromkeys(text for _, text in entries))
+            rates = [float(text.rpartition(" ")[2]) for text in texts if _rated(text)]
+            if rates and (len(texts) > 1 or len(entries) < len(every)):
+                rates += [0.0] * (len(entries) < len(every))
+                texts = [f"{texts[0].rpartition(' ')[0]} {range_text(rates)}"]
+            strips.append(Strip(texts[0], entries[0][0]))
+        return tuple(strips)
+
+    def _strips_of(self, unit: Unit) -> list[tuple[str, str, str]]:
+        paths = dict(unit.strips)
+        found = []
+        for name in unit.nodes[unit.head + 1 :]:
+            layer = self.graph.nodes[name].layer
+            if name in paths:
+                found.append((layer.role, f"step {paths[name].rpartition('.')[2]}", plain_text(paths[name], layer)))
+            elif layer.role in STRIPS:
+                found.append((layer.role, type(layer).__name__, strip_text(layer)))
+        return found
+
+    # Rows
+
+    def _row(self, base: Box, part: Part, present: Sequence[Part]) -> Box:
         kind = self.maker.kind_of(part)
-        panel = self.maker.shown.get(kind, "") if not self.micro else ""
-        times = len(members) or 1
-        self.member_of.update({name: number for number, member in enumerate(members) for name in member.nodes})
-        if panel and len(self.maker.shown) == 1:
-            detail = detail.removeprefix(f"{kind[1].rsplit('.', 1)[-1]} ")  # the only panel says it
-        if not panel:
-            detail = detail_words([self.graph.nodes[u.nodes[u.head]].layer for u in _units(part)][:3]) or detail
-        return replace(
-            base,
-            kind="block",
-            label=label,
-            role="block",
-            detail=detail,
-            times=times,
-            panel=panel,
-            settings=_settings(part),
-        )
+        panel = self.maker.shown.get(kind, "")
+        panel = "" if panel == self.id else panel
+        for number, member in enumerate(member for one in present for member in members_of(one)):
+            self.homes.member.update(dict.fromkeys(member.nodes, number))
+        label, members = row_name(part), members_of(part)
+        if panel:
+            title = kind[1].rsplit(".", 1)[-1]
+            told = numbers(members, self.maker.varying.get(kind, ()))
+            detail = f"{'' if _says(label, title) else title} {told}".strip()
+        else:
+            detail = contents(part, self.graph)
+        role = "attention" if attends(part, self.graph) else "block"
+        return replace(base, kind="block", label=label, role=role, detail=detail, times=len(members) or 1,
+                       panel=panel, settings=settings(part))  # fmt: skip
 
-    def finished(self, items: tuple[Box | Group, ...], instances: list[tuple[str, ...]]) -> Panel:
-        """The panel with the tensors' ways: between boxes, inside them, from one repeat to the next."""
+    # The panel
+
+    def finished(self, items: tuple[Box | Group, ...], instances: Sequence[tuple[str, ...]]) -> Panel:
+        """The panel with the tensors' ways."""
         known = {box.id: box for box in boxes(items)}
-        inner: dict[str, list[Wire]] = {}
-        edges: dict[tuple[str, str], list[Wire]] = {}
-        missing: list[tuple[str, str, Wire, set[str]]] = []
-        points: dict[str, None] = {}
-        for instance in instances:
-            own = set(instance)
-            present = {self.box_of[name] for name in instance}
-            sources: dict[tuple[str, int], str] = {}
-            for name in instance:
-                for place, edge in enumerate(self.graph.nodes[name].inputs):
-                    wire = (edge.node, edge.index, name, place)
-                    head = self.box_of[name]
-                    if edge.node not in own:
-                        if self.micro:
-                            point = sources.setdefault((edge.node, edge.index), f"{self.id}in{len(sources) + 1}")
-                            points[point] = None
-                            missing.append((point, head, wire, present))
-                        continue
-                    tail = self.box_of[edge.node]
-                    here, there = self.repeat_of.get(edge.node), self.repeat_of.get(name)
-                    if tail == head:
-                        row = known[tail]
-                        if not row.panel or self.member_of[edge.node] != self.member_of[name]:
-                            inner.setdefault(tail, []).append(wire)
-                    elif here and there and here[0] == there[0] and here[1] != there[1]:
-                        inner.setdefault(here[0], []).append(wire)
-                    else:
-                        missing.append((tail, head, wire, present))
-        heads: dict[str, list[str]] = {}
-        ways: dict[tuple[str, str, int], tuple[str, str] | None] = {}
-        for tail, head, wire, present in sorted(missing, key=lambda m: -len(m[3])):
-            if (tail, head) not in edges and self.partial:
-                asked = (tail, head, id(present))
-                if asked not in ways:
-                    ways[asked] = self._around(heads, tail, head, present)
-                key = ways[asked] or (tail, head)
-            else:
-                key = (tail, head)
-            if key not in edges:
-                heads.setdefault(key[0], []).append(key[1])
-            edges.setdefault(key, []).append(wire)
-        entries = tuple(Box(point, "point", "", "fork") for point in points)
-        lines = tuple(self._edge(key, wires, known) for key, wires in edges.items())
-        lines = tuple(replace(line, wires=() if line.tail in points else line.wires) for line in lines)
-        lines = tuple(sorted(lines, key=lambda line: line.kind != "main"))
-        notes = tuple(dict.fromkeys(box.where for box in known.values() if box.where))
-        results: tuple[Box, ...] = ()
-        if not self.micro and self.maker.view.level in ("raw", "layers"):
-            kept = {name: edge for name, edge in self.graph.outputs.items() if edge.node in self.box_of}
-            results = tuple(Box(f"output{i}", "output", name, "output", path=name) for i, name in enumerate(kept))
-            lines += tuple(
-                Edge(self.box_of[edge.node], box.id, "main" if not self.graph.readers[edge.node] else "branch",
-                     str(edge.index or "")) for box, edge in zip(results, kept.values(), strict=True)
-            )  # fmt: skip
-        filled = tuple(_with_inner(item, inner) for item in (*entries, *items, *results))
+        wiring = Wiring(self.graph, self.homes, known, instances, self.id, self.micro)
+        results, last = self._results()
+        filled = (*wiring.points(), *(with_inner(item, wiring.inner) for item in items), *results)
+        lines = (*wiring.edges(self.maker.main), *last)
         chain = all(line.kind == "main" for line in lines)
-        panel = Panel(self.id, filled, lines, formals=tuple(map(formal_name, self.formals)), notes=notes)
-        return replace(panel, shape="column" if chain else "free")
+        notes = _notes([replace(box, where=f"{box.where} (else identity)") if box.id in wiring.around else box
+                        for box in known.values() if box.where])  # fmt: skip
+        formals = tuple(map(formal_name, self.formals))
+        return Panel(self.id, filled, lines, formals=formals, notes=notes, shape="column" if chain else "free")
 
-    def _around(self, heads: dict[str, list[str]], tail: str, goal: str, present: set[str]) -> tuple[str, str] | None:
-        """The first edge of a way that leads only through boxes that an instance lacks: its tensor takes it."""
-        for first in heads.get(tail, ()):
-            todo, seen = [first], {first}
-            while todo:
-                box = todo.pop()
-                if box in present or box not in self.partial:
-                    continue
-                if goal in heads.get(box, ()):
-                    return (tail, first)
-                new = [head for head in heads.get(box, ()) if head not in seen]
-                seen.update(new)
-                todo += new
-        return None
-
-    def _edge(self, key: tuple[str, str], wires: list[Wire], known: dict[str, Box]) -> Edge:
-        tail, head = key
-        main = any(wire in self.maker.main for wire in wires)
-        partial = tail in self.partial or head in self.partial
-        symbol = known[head].kind == "symbol"
-        kind = "main" if main else "residual" if symbol else "branch"
-        index = {str(wire[1]) for wire in wires if wire[1]}
-        return Edge(tail, head, kind, ",".join(sorted(index)) if tail in known else "", partial, tuple(wires))  # type: ignore[arg-type]
+    def _results(self) -> tuple[tuple[Box, ...], tuple[Edge, ...]]:
+        """Of full views, the network's outputs."""
+        if self.micro or self.maker.view.level not in ("raw", "layers"):
+            return (), ()
+        kept = {name: edge for name, edge in self.graph.outputs.items() if edge.node in self.homes.box}
+        results = tuple(Box(f"output{i}", "output", name, "output", path=name) for i, name in enumerate(kept))
+        edges = tuple(
+            Edge(self.homes.box[edge.node], box.id, "branch" if self.graph.readers[edge.node] else "main",
+                 str(edge.index or "")) for box, edge in zip(results, kept.values(), strict=True)
+        )  # fmt: skip
+        return results, edges
 
 
-def _with_inner(item: Box | Group, inner: dict[str, list[Wire]]) -> Box | Group:
-    own = tuple(inner.get(item.id, ()))
-    if isinstance(item, Group):
-        return replace(item, items=tuple(_with_inner(i, inner) for i in item.items), inner=own)
-    return replace(item, inner=own)
+def _says(label: str, title: str) -> bool:
+    """Whether a row's name is that of the panel, a number aside."""
+    return label.rstrip("0123456789") == title.rstrip("0123456789") or label == title
+
+
+def _rated(text: str) -> bool:
+    return text.rpartition(" ")[2].replace(".", "", 1).isdigit()
+
+
+def _notes(dashed: Sequence[Box]) -> tuple[str, ...]:
+    """Where the dashed boxes are; which box, where they differ."""
+    if len({box.where for box in dashed}) <= 1:
+        return tuple(dict.fromkeys(box.where for box in dashed))
+    return tuple(f"{box.label} {box.where}" for box in dashed)
 
 
 def given_name(node: Node) -> str:
     """The name that the author gave a layer, where it is not the usual one."""
-    own = node.name.rsplit(".", 1)[-1]
-    usual = default_name(type(node.layer)).rstrip("0123456789")
-    return "" if own.rstrip("0123456789").rstrip("_") == usual else own
-
-
-def _units(part: Part) -> list[Unit]:
-    return [
-        m
-        for leaf in flat((part,))
-        for m in ((leaf,) if isinstance(leaf, Unit) else _units(leaf.members[0]) if isinstance(leaf, Run) else ())
-    ]
-
-
-def names(part: Part, graph: Graph) -> tuple[str, str]:
-    """A row's bold name, and what it is made of: the block with its numbers."""
-    own = part.path.rsplit(".", 1)[-1]
-    scope = part
-    if isinstance(scope, Scope) and staged(scope):
-        (scope,) = scope.items
-    member = scope.members[0] if isinstance(scope, Run) else scope
-    if isinstance(scope, Run) and len(scope.members) > 1 and scope is part:
-        own = own.rstrip("0123456789") or own
-    if not isinstance(member, Scope) or not member.own:
-        return own, ""
-    uses = member.uses[: len(member.uses) - member.own + 1]
-    values = {name: value for use in uses for name, value in use.variables if isinstance(value, int | float | str)}
-    block = member.kind[1].rsplit(".", 1)[-1]
-    numbers = ", ".join(
-        f"/{value}" if name in ("stride", "strides") else f"{formal_name(name)}={value_text(value)}"
-        for name, value in values.items()
-        if not isinstance(value, bool) and name not in ("i", "depth", "level", "layer", "index")
-        and not (name in ("stride", "strides") and value == 1)
-    )  # fmt: skip
-    head = block if block != own.rstrip("0123456789") and member.kind[0] == "block" else ""
-    while numbers.count(",") and len(numbers) > LONGEST_DETAIL:
-        numbers = numbers.rpartition(",")[0]  # the hover has them all
-    return own, f"{head} {numbers}".strip()
-
-
-def _settings(part: Part) -> str:
-    scope = part.members[0] if isinstance(part, Run) else part
-    use = scope.use if isinstance(scope, Scope) else None
-    if use is None:
-        return part.path
-    values = [f"{name}={value_text(v)}" for name, v in use.variables if isinstance(v, str | int | float)]
-    return f"{use.kind} {use.name}({', '.join(values)})"
-
-
-def _where(column: Sequence[Part | None], firsts: list[int]) -> str:
-    present = [i for i, part in enumerate(column) if part is not None]
-    if present == [0] or present == sorted(firsts):
-        return "only in the first of each ×n"
-    if present == [len(column) - 1]:
-        return "only in the last"
-    return f"in {len(present)} of {len(column)}"
-
-
-def environment(scope: Scope) -> dict[str, float]:
-    """The numbers that the spec's names stand for where a scope is: the nearest loop's and block's arguments."""
-    own = scope.uses[: len(scope.uses) - scope.own + 1]
-    values = {name: value for use in own for name, value in use.variables}
-    return {n: v for n, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool) and v}
+    return node.name.rsplit(".", 1)[-1] if is_given(node.name, node.layer) else ""

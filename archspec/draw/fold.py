@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from archspec.analysis.cost import node_cost
-from archspec.draw.draft import Draft, environment
+from archspec.analysis.cost import Cost, node_cost
+from archspec.draw.columns import columns
+from archspec.draw.draft import Draft
 from archspec.draw.labels import types_text
 from archspec.draw.lines import long_skips, main_wires
 from archspec.draw.model import Figure, Level, Panel, boxes
 from archspec.draw.parts import Part, Parts, Run, Scope, Unit, flat, scopes, staged
+from archspec.draw.words import attends, environment, members_of, varying
 from archspec.graph.ir import Graph
+
+Kind = tuple[str, str]
 
 MOST_NODES = 25  # of a figure of blocks, that a column of a paper holds and a reader takes in
 MOST_ROWS = 16
 MOST_IN_OVERVIEW = 12
+LEAST_ROWS = 8
+LEAST_NESTED = 6  # boxes that panels for what panels hold need
+SMALL = 3  # parts of a block that is not worth a row
+MOST_INSIDE = 12  # boxes of a panel; scopes inside open up to it
 INLINE = 14  # networks of so few boxes are drawn whole
 ROLES = (
     "convolution", "normalization", "activation", "pooling", "upsampling", "dense", "embedding", "attention",
@@ -57,7 +64,7 @@ def figure(graph: Graph, view: View = View()) -> Figure:
     if view.level == "block":
         panels: tuple[Panel, ...] = (maker.block(root),)
     elif whole:
-        panels = (maker.panel("macro", [list(root)], whole=True),)
+        panels = (maker.panel("macro", [root], whole=True),)
     else:
         panels = maker.blocks(root)
     roles = {
@@ -92,11 +99,26 @@ class Maker:
 
     def __init__(self, graph: Graph, parts: Parts, view: View) -> None:
         self.graph, self.parts, self.view = graph, parts, view
+        self.fuses, self.opens = parts.fuse, True
         self.main = main_wires(graph)
-        self.costs = {name: node_cost(graph, node) for name, node in graph.nodes.items()}
-        self.shown: dict[tuple[str, str], str] = {}
+        self.shown: dict[Kind, str] = {}
+        self.stages: dict[Kind, Kind] = {}
+        self.members: dict[Kind, list[Scope]] = {}
+        self.firsts: dict[Kind, list[int]] = {}
+        self.inside: dict[Kind, list[list[Part]]] = {}
+        self.varying: dict[Kind, set[str]] = {}
         self.framed: set[str] = set()
-        self.number = 0
+        self._costs: dict[str, Cost] = {}
+        self._number = 0
+
+    def new_id(self, what: str) -> str:
+        self._number += 1
+        return f"{what}{self._number}"
+
+    def cost(self, name: str) -> Cost:
+        if name not in self._costs:
+            self._costs[name] = node_cost(self.graph, self.graph.nodes[name])
+        return self._costs[name]
 
     # What is drawn how
 
@@ -104,75 +126,177 @@ class Maker:
         overview = self.view.level == "overview"
         rows = self._opened(list(root), 0 if overview else self.view.inline)
         rows = self._shrunk(rows, MOST_IN_OVERVIEW if overview else self.view.rows)
-        kinds = {} if overview else self._kinds(rows)
-        room = self.view.nodes - len(rows)
-        chosen: list[tuple[str, str]] = []
-        for kind, members in sorted(kinds.items(), key=lambda pair: -sum(len(m.nodes) for m in pair[1])):
-            size = min(len(self.columns([self.leaves(m) for m in members])), MOST_NODES)
-            if size < 2 or size > room:
-                continue
-            room -= size
-            single = [row for row in rows if kind == self.kind_of(row)]
-            if (
-                self.view.frames
-                and len(single) == 1
-                and size <= 12
-                and not isinstance(single[0], Unit)
-                and not self.framed
-            ):  # noqa: E501, RUF100
-                self.framed.add(single[0].path)
-                room += 1
-            else:
-                chosen.append(kind)
-                self.shown[kind] = f"block{len(chosen)}"
-        micro = [self._micro(kind, kinds[kind], rows) for kind in chosen]
-        macro = self.skipped(self.panel("macro", [list(rows)]))
-        skips = long_skips(macro)
-        if len(skips) > 1:
-            macro = replace(macro, shape="u", levels=skips)
-        return (macro, *micro)
-
-    def skipped(self, macro: Panel) -> Panel:
-        """The macro panel with its skips marked, and their shapes."""
-        order = {box.id: place for place, box in enumerate(boxes(macro.items))}
-        lines = []
-        for edge in macro.edges:
-            if edge.kind == "branch" and edge.wires and order[edge.head] - order[edge.tail] > 2:
-                node, index = edge.wires[0][:2]
-                edge = replace(edge, kind="skip", label=types_text((self.graph.nodes[node].outputs[index],)))
-            lines.append(edge)
-        return replace(macro, edges=tuple(lines))
+        if not overview:
+            rows = self._chosen(rows)
+        micro = [self._micro(kind) for kind in self.shown]
+        return (self._macro(rows), *micro)
 
     def block(self, root: Sequence[Part]) -> Panel:
-        found = [s for s in scopes(root) if s.kind[1] == self.view.block]
+        found = [scope for scope in scopes(root) if self.view.block in (*scope.blocks, scope.kind[1])]
         if not found:
-            raise FoldError(
-                f"there is no block {self.view.block!r} of more than one box;"
-                f" there are {_some(sorted({s.kind[1] for s in scopes(root)}))}"
-            )
-        return self._micro(found[0].kind, found, [])
+            names = sorted({scope.kind[1] for scope in scopes(root)})
+            raise FoldError(f"there is no block {self.view.block!r} of more than one box; there are {_some(names)}")
+        kind = ("block", self.view.block)
+        self._collect(kind, found, [0])
+        self.shown[kind] = "block1"
+        return self._micro(kind)
+
+    def _chosen(self, rows: list[Part]) -> list[Part]:
+        """Which kinds of block get a panel or a frame; the rows, fewer where the panels need the room."""
+        self._collect_all(rows)
+        sizes = {kind: self._boxes_of(kind) for kind in self.members}
+        chief = [kind for kind, members in self.members.items() if self._share(members) >= 0.2 and sizes[kind] > 1]
+        need = sum(sizes[kind] for kind in chief)
+        if len(chief) > 1 and len(rows) + need > self.view.nodes < need + LEAST_ROWS:
+            self.opens = False  # what they hold has panels of its own
+            self._collect_all(rows)
+            small = {kind: self._boxes_of(kind) for kind in self.members}
+            if sum(small[kind] for kind in chief) + len(rows) + LEAST_NESTED <= self.view.nodes:
+                sizes, need = small, sum(small[kind] for kind in chief)
+            else:
+                self.opens = True
+                self._collect_all(rows)
+        if chief and len(rows) + need > self.view.nodes and need + LEAST_ROWS <= self.view.nodes:
+            kept = {id(row) for row in rows if self.kind_of(row) in chief}
+            rows = self._merged(rows, self.view.nodes - need, kept)
+        room = self.view.nodes - len(rows)
+        alone = [row for row in rows if self.kind_of(row) in chief]
+        if self.view.frames and len(alone) == len(chief) == 1 and sizes[chief[0]] <= min(room + 1, MOST_INSIDE):
+            self.framed.add(alone[0].path)
+            room -= sizes[chief[0]] - 1
+            sizes.pop(chief[0])
+        for kind in sorted(sizes, key=lambda kind: (kind not in chief, -self._share(self.members[kind]))):
+            if any(self.kind_of(row) == kind for row in rows) and 1 < sizes[kind] <= room:
+                room -= sizes[kind]
+                self.shown[kind] = f"block{len(self.shown) + 1}"
+        self._nested(room)
+        return rows
+
+    def _nested(self, room: int) -> None:
+        """Panels for what the chosen ones hold folded, while there is room."""
+        found: dict[Kind, list[Scope]] = {}
+        for kind in self.shown:
+            for part in (part for parts in self.inside[kind] for part in parts):
+                if members_of(part):
+                    found.setdefault(self.kind_of(part), []).extend(members_of(part))
+        for kind in sorted(found, key=lambda kind: (kind not in self.shown, -self._share(found[kind]))):
+            known = kind in self.members
+            before = self._boxes_of(kind) if kind in self.shown else 0
+            self._collect(kind, [*self.members.get(kind, ()), *found[kind]], self.firsts[kind] if known else [0])
+            size = self._boxes_of(kind)
+            if kind in self.shown:
+                room -= size - before
+            elif 2 < size <= room:
+                room -= size
+                self.shown[kind] = f"block{len(self.shown) + 1}"
+
+    def _share(self, members: Sequence[Scope]) -> float:
+        return sum(len(member.nodes) for member in members) / len(self.graph.nodes)
+
+    def _boxes_of(self, kind: Kind) -> int:
+        return len(columns(self.inside[kind], self.graph))
+
+    def _collect_all(self, rows: Sequence[Part]) -> None:
+        """The uses of each kind that the rows stand for."""
+        self.members = {}
+        firsts: dict[Kind, list[int]] = {}
+        stages = [row for row in rows if isinstance(row, Scope) and staged(row)]
+        self.stages = {row.kind: members_of(row)[0].kind for row in stages}
+        for row in rows:
+            if members_of(row) and not self._kept(row):
+                kind = self.kind_of(row)
+                firsts.setdefault(kind, []).append(len(self.members.get(kind, ())))
+                self.members.setdefault(kind, []).extend(members_of(row))
+        for kind, members in self.members.items():
+            self._collect(kind, members, firsts[kind])
+
+    def _collect(self, kind: Kind, members: list[Scope], firsts: list[int]) -> None:
+        self.members[kind], self.firsts[kind] = members, firsts
+        self.inside[kind] = self._insides(members)
+        self.varying[kind] = varying(members)
+
+    def kind_of(self, row: Part) -> Kind:
+        """What its uses have a panel together as; a stage of one block counts as that block."""
+        members = members_of(row)
+        if not members or self._kept(row):
+            return ("", row.path)
+        other = self.stages.get(members[0].kind)
+        return other if other and other[1] in members[0].blocks else members[0].kind
+
+    def _insides(self, members: Sequence[Scope]) -> list[list[Part]]:
+        """What a panel shows of each use: its parts, of which those open whose inside tells most."""
+        largest = max(members, key=lambda member: len(member.nodes))
+        open: set[Kind] = set()
+        shown = self._with_open(largest, open)
+        refused: set[Kind] = set()
+        while True:
+            choices = [
+                part for part in shown
+                if isinstance(part, Scope) and part.kind not in refused and not attends(part, self.graph)
+            ]  # fmt: skip
+            if not choices or not self.opens:
+                return [self._with_open(member, open) for member in members]
+            choice = min(choices, key=lambda part: (not self._sums(part), len(part.nodes)))
+            opened = self._with_open(largest, open | {choice.kind})
+            if len(opened) <= MOST_INSIDE:
+                open, shown = open | {choice.kind}, opened
+            else:
+                refused.add(choice.kind)
+
+    def _with_open(self, scope: Scope, open: set[Kind]) -> list[Part]:
+        found: list[Part] = []
+        for item in scope.items:
+            if isinstance(item, Scope) and item.kind in open:
+                found += self._with_open(item, open)
+            elif isinstance(item, Scope) and attends(item, self.graph):
+                found.append(Unit(item.nodes, item.path, len(item.nodes) - 1, (), item))
+            else:
+                found.append(item)
+        return self.parts.fused(found)
+
+    def _sums(self, scope: Scope) -> bool:
+        return any(type(self.graph.nodes[name].layer).__name__ == "Add" for name in scope.nodes)
+
+    # Rows of the macro view
 
     def _opened(self, rows: list[Part], inline: int) -> list[Part]:
         """Scopes opened while the figure stays small: all of a small network, else those that hold little or most."""
-        keep = self._kept
         if inline and self._size(rows) <= inline:
-            return [part for row in rows for part in (flat((row,)) if not keep(row) else (row,))]
+            opened = [part for row in rows for part in (flat((row,)) if not self._kept(row) else (row,))]
+            return self.parts.fused(opened)
         while True:
-            kinds = [self.kind_of(row) for row in rows]
-            choices = [
-                row for row, kind in zip(rows, kinds, strict=True)
-                if isinstance(row, Scope) and not keep(row)
-                and (
-                    any(fnmatchcase(row.path, glob) for glob in self.view.expand)
-                    or (len(flat(row.items)) <= 2 * bool(inline) and kinds.count(kind) == 1 and not staged(row))
-                    or (kinds.count(kind) == 1 and len(rows) - 1 + len(row.items) <= MOST_IN_OVERVIEW and not staged(row))  # noqa: E501
-                )
-            ]  # fmt: skip
-            if not choices:
-                return rows
-            choice = max(choices, key=lambda part: len(part.nodes))
-            place = rows.index(choice)
-            rows = [*rows[:place], *choice.items, *rows[place + 1 :]]
+            choice = self._choice(rows, inline)
+            if choice is None:
+                return self.parts.fused(rows)
+            rows = [part for row in rows for part in (self._items(row) if id(row) in choice else (row,))]
+
+    @staticmethod
+    def _items(row: Part) -> tuple[Part, ...]:
+        assert isinstance(row, Scope)
+        return row.items
+
+    def _choice(self, rows: list[Part], inline: int) -> set[int] | None:
+        """The next rows to open: one alone of its kind, or all stages of a kind that hold more than a run of blocks."""
+        kinds: dict[Kind, list[Scope]] = {}
+        for row in rows:
+            if isinstance(row, Scope) and not self._kept(row):
+                kinds.setdefault(row.kind, []).append(row)
+                if any(fnmatchcase(row.path, glob) for glob in self.view.expand):
+                    return {id(row)}
+        best: list[Scope] = []
+        for alike in kinds.values():
+            if len(alike) == 1:
+                (row,) = alike
+                small = len(flat(row.items)) <= SMALL * bool(inline)
+                most = self.view.rows if inline else MOST_IN_OVERVIEW
+                opens = small or (not staged(row) and len(rows) - 1 + len(row.items) <= most)
+            else:
+                stages = all(any(_repeats(item) for item in row.items) for row in alike)
+                wider = len(rows) + sum(len(row.items) - 1 for row in alike)
+                opens = bool(inline) and stages and not all(map(staged, alike)) and wider <= self.view.rows
+            if opens and sum(len(row.nodes) for row in alike) > sum(len(row.nodes) for row in best):
+                best = alike
+        return {id(row) for row in best} or None
 
     def _kept(self, part: Part) -> bool:
         return any(fnmatchcase(part.path, glob) for glob in self.view.collapse)
@@ -188,91 +312,68 @@ class Maker:
         """At most so many rows: blocks of one kind fold whatever their settings, then small neighbours become one."""
         if len(rows) > most:
             rows = list(self.parts.folded(rows, loose=True))
+        return self._merged(rows, most, set())
+
+    def _merged(self, rows: list[Part], most: int, kept: set[int]) -> list[Part]:
+        """Small neighbours as one row, those first that read each other."""
+        rows, inputs = list(rows), set(self.graph.inputs)
         while len(rows) > most:
-            inputs = set(self.graph.inputs)
-            pairs = [i for i in range(len(rows) - 1) if not inputs & {*rows[i].nodes, *rows[i + 1].nodes}]
-            place = min(pairs or range(len(rows) - 1), key=lambda i: len(rows[i].nodes) + len(rows[i + 1].nodes))
-            both = (*self._loose(rows[place]), *self._loose(rows[place + 1]))
+            free = [id(row) not in kept and not inputs & set(row.nodes) for row in rows]
+            pairs = [i for i in range(len(rows) - 1) if free[i] and free[i + 1]]
+            if not pairs and kept:
+                return rows
+            place = min(pairs or range(len(rows) - 1), key=lambda i: self._cost_of_merging(rows[i], rows[i + 1]))
+            both = (*_loose(rows[place]), *_loose(rows[place + 1]))
             nodes = (*rows[place].nodes, *rows[place + 1].nodes)
             rows[place : place + 2] = [Scope(nodes, both[0].path, both, (), 0)]
         return rows
 
-    @staticmethod
-    def _loose(row: Part) -> tuple[Part, ...]:
-        return row.items if isinstance(row, Scope) and not row.own else (row,)
+    def _cost_of_merging(self, one: Part, other: Part) -> tuple[bool, int]:
+        mine = set(other.nodes)
+        reads = any(reader in mine for name in one.nodes for reader in self.graph.readers[name])
+        return (not reads, len(one.nodes) + len(other.nodes))
 
-    def members(self, row: Part) -> tuple[Scope, ...]:
-        """The scopes whose inside a row stands for."""
-        if isinstance(row, Scope) and staged(row):
-            (row,) = row.items
-        if isinstance(row, Run):
-            return tuple(member for member in row.members if isinstance(member, Scope))
-        return (row,) if isinstance(row, Scope) and row.own else ()
+    # Panels
 
-    def kind_of(self, row: Part) -> tuple[str, str]:
-        members = self.members(row)
-        return members[0].kind if members and not self._kept(row) else ("", row.path)
+    def _macro(self, rows: Sequence[Part]) -> Panel:
+        """The macro panel with its skips marked, and their shapes."""
+        macro = self._skipping(self.panel("macro", [rows]))
+        skips = long_skips(macro)
+        if len(skips) > 1:
+            macro = self._skipping(replace(macro, shape="u", levels=skips))
+        return macro
 
-    def _kinds(self, rows: Sequence[Part]) -> dict[tuple[str, str], list[Scope]]:
-        kinds: dict[tuple[str, str], list[Scope]] = {}
-        for row in rows:
-            if self.members(row) and not self._kept(row):
-                kinds.setdefault(self.kind_of(row), []).extend(self.members(row))
-        return kinds
+    def _skipping(self, macro: Panel) -> Panel:
+        order = {box.id: place for place, box in enumerate(boxes(macro.items))}
+        lines = []
+        for edge in macro.edges:
+            far = order[edge.head] - order[edge.tail] > 2 or (edge.tail, edge.head) in macro.levels
+            if edge.kind == "branch" and edge.wires and far:
+                node, index = edge.wires[0][:2]
+                carried = self.graph.nodes[node].outputs[index]
+                edge = replace(edge, kind="skip", label=types_text((carried,)) if len(carried.shape) > 2 else "")
+            lines.append(edge)
+        return replace(macro, edges=tuple(lines))
 
-    def leaves(self, scope: Scope) -> list[Part]:
-        """What a panel shows of a scope: everything while that is little, else its own parts."""
-        leaves = list(flat(scope.items))
-        return leaves if len(leaves) <= 14 else list(scope.items)
-
-    # Boxes of parts that stand for each other
-
-    def columns(self, instances: Sequence[Sequence[Part]]) -> list[list[Part | None]]:
-        """The parts of instances side by side: each column holds what stands for the same, or None."""
-        order = sorted(range(len(instances)), key=lambda i: -len(instances[i]))
-        columns: list[list[Part | None]] = []
-        keys: list[str] = []
-        for number in order:
-            own = [self._key(part) for part in instances[number]]
-            place = 0
-            for tag, a, b, c, d in difflib.SequenceMatcher(None, keys, own, autojunk=False).get_opcodes():
-                if tag == "equal":
-                    for k in range(b - a):
-                        columns[a + k + place][number] = instances[number][c + k]
-                else:
-                    new: list[list[Part | None]] = [[None] * len(instances) for _ in range(c, d)]
-                    for k, column in enumerate(new):
-                        column[number] = instances[number][c + k]
-                    columns[b + place : b + place] = new
-                    place += d - c
-            keys = [self._key(next(part for part in column if part is not None)) for column in columns]
-        return columns
-
-    def _key(self, part: Part) -> str:
-        if isinstance(part, Unit):
-            return ",".join(self._class(name) for name in part.nodes if not self._class(name).startswith("ZeroPadding"))
-        if isinstance(part, Run):
-            return self._key(part.members[0])
-        return "/".join(part.kind)
-
-    def _class(self, name: str) -> str:
-        return type(self.graph.nodes[name].layer).__name__
-
-    def _micro(self, kind: tuple[str, str], members: list[Scope], rows: Sequence[Part]) -> Panel:
-        title = kind[1].rsplit(".", 1)[-1]
-        firsts = [self.members(row)[0] for row in rows if self.kind_of(row) == kind] or members[:1]
-        id = self.shown.get(kind, "block1")
-        panel = self.panel(
-            id, [self.leaves(m) for m in members], firsts=[members.index(f) for f in firsts], members=members
-        )
-        return replace(panel, title=title, times=len(members))
+    def _micro(self, kind: Kind) -> Panel:
+        members = self.members[kind]
+        panel = self.panel(self.shown[kind], self.inside[kind], self.firsts[kind], members)
+        return replace(panel, title=kind[1].rsplit(".", 1)[-1], times=len(members))
 
     def panel(
-        self, id: str, instances: list[list[Part]], firsts: Sequence[int] = (0,),
+        self, id: str, instances: Sequence[Sequence[Part]], firsts: Sequence[int] = (0,),
         members: Sequence[Scope] = (), whole: bool = False,
     ) -> Panel:  # fmt: skip
         """One panel: of the whole network, or of a block with all its uses."""
-        draft = Draft(self, id, bool(members))
+        draft = Draft(self, id, bool(members), whole)
         environments = [environment(members[i]) if members else {} for i in firsts]
-        items = draft.items(instances, list(firsts), environments, whole, 0)
+        items = draft.items(instances, list(firsts), environments)
         return draft.finished(items, [tuple(n for part in parts for n in part.nodes) for parts in instances])
+
+
+def _loose(row: Part) -> tuple[Part, ...]:
+    return row.items if isinstance(row, Scope) and not row.own else (row,)
+
+
+def _repeats(part: Part) -> bool:
+    return isinstance(part, Run) and isinstance(part.members[0], Scope)

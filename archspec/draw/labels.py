@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from archspec.graph.text import value_text
-from archspec.layers.base import Layer
+from archspec.layers.base import Layer, default_name
 from archspec.layers.formula import Formula
 from archspec.tensor import Shape, TensorType
 
-LONGEST = 32  # characters of the arguments; longer ones are cut
+LONGEST = 32  # characters of a label; arguments that lead further are left out
+LONGEST_FORMULA = 30
+LONGEST_DETAIL = 28
+MINOR = {"normalization", "activation", "regularization", "reshape", "other", "merge", "input"}
 
 NAMES = {
     "Dense": "dense", "EinsumDense": "dense", "Embedding": "embedding", "MultiHeadAttention": "attention",
@@ -20,9 +24,9 @@ NAMES = {
     "GlobalMaxPooling": "global max pool", "BatchNormalization": "BN", "LayerNormalization": "LayerNorm",
     "RMSNormalization": "RMSNorm", "GroupNormalization": "GroupNorm", "Dropout": "dropout", "Flatten": "flatten",
     "Reshape": "reshape", "ZeroPadding": "pad", "Cropping": "crop", "Rescaling": "rescale", "Bidirectional": "bidir.",
-    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute",
+    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute", "Weight": "weight",
 }  # fmt: skip
-FORMALS = {"filters": "c", "width": "c", "stride": "s", "strides": "s", "channels": "c", "units": "c"}
+FORMALS = {"kernel": "k", "filters": "c", "width": "c", "stride": "s", "strides": "s", "channels": "c", "units": "c"}
 
 
 def shape_text(shape: Shape) -> str:
@@ -43,7 +47,7 @@ def op_name(layer: Layer) -> str:
 def op_words(layer: Layer, raw: bool = False) -> dict[str, str]:
     """The layer's name and what matters most of its arguments, by field; a formula stands for itself."""
     if isinstance(layer, Formula):
-        return {"expression": layer.expression if len(layer.expression) <= 24 else f"{layer.expression[:21]}..."}
+        return {"expression": formula_text(layer.expression)}
     kind = type(layer).__name__
     inner = getattr(layer, "layer", None)
     name = kind if raw else op_name(layer)
@@ -54,14 +58,55 @@ def op_words(layer: Layer, raw: bool = False) -> dict[str, str]:
     words = {name: word for name in _ORDER if (word := _word(layer, name))}
     if words.get("input_dim") and words.get("output_dim"):
         words["input_dim"] = f"{words['input_dim']} to {words.pop('output_dim')}"
+    if words.get("num_heads") or words.get("num_query_heads"):
+        words.pop("key_dim", None)  # what a head is wide follows from the model's width
+        words.pop("head_dim", None)
     first = "" if words else _first_argument(layer)
-    return {"": name, **words, **({"first": _cut(first)} if first else {})}
+    return {"": name, **words, **({"first": first} if first else {})}
+
+
+def formula_text(expression: str) -> str:
+    """A formula for people: numbers of four digits; a long one by its function or up to an operator."""
+    text = re.sub(r"\d+\.\d{4,}(e-?\d+)?", lambda number: f"{float(number[0]):.4g}", " ".join(expression.split()))
+    if len(text) <= LONGEST_FORMULA:
+        return text
+    called = re.match(r"[a-z_]\w*(?=\()", text)
+    if called and _closes(text, called.end()) == len(text) - 1:
+        return called[0]
+    ends = [match.start() for match in re.finditer(r" [-+*/@] ", text) if match.start() < LONGEST_FORMULA - 6]
+    ends = [end for end in ends if text[:end].count("(") == text[:end].count(")")]
+    return f"{text[: ends[-1] + 2]} ..." if ends else called[0] if called else "formula"
+
+
+def _closes(text: str, start: int) -> int:
+    """Where the bracket that opens at a place is closed."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += (text[place] == "(") - (text[place] == ")")
+        if not depth:
+            return place
+    return -1
+
+
+def is_given(path: str, layer: Layer) -> bool:
+    """Whether the author named it: a layer that has no name of its own is called after its class."""
+    own = re.sub(r"_?\d+$", "", path.rsplit(".", 1)[-1])
+    return own not in ("expr", default_name(type(layer)).rstrip("0123456789"))
+
+
+def plain_text(path: str, layer: Layer) -> str:
+    """A step without weights by the name that the author gave it, else what it computes."""
+    return re.sub(r"_\d+$", "", path.rsplit(".", 1)[-1]) if is_given(path, layer) else layer_text(layer)
 
 
 def joined(words: dict[str, str]) -> str:
     """`conv 3×3, 64, /2`."""
-    rest = ", ".join(word for field, word in words.items() if field)
-    return _cut(f"{words.get('', '')} {rest}".strip())
+    parts = [word for field, word in words.items() if field]
+    while len(parts) > 1 and len(", ".join(parts)) > LONGEST:
+        parts.pop()
+    if parts and len(parts[0]) > 2 * LONGEST:
+        parts = [f"{parts[0][:2 * LONGEST]} ..."]
+    return f"{words.get('', '')} {', '.join(parts)}".strip()
 
 
 def layer_text(layer: Layer) -> str:
@@ -82,31 +127,43 @@ def common_words(all_words: list[dict[str, str]], environments: list[dict[str, f
     return joined(found), used
 
 
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
 def _symbolic(values: list[str], environments: list[dict[str, float]], used: list[str]) -> str:
-    patterns = {re.sub(r"\d+", "#", value) for value in values}
+    patterns = {_NUMBER.sub("#", value) for value in values}
     if len(patterns) > 1:
         return min(filter(None, values))
-    columns = zip(*(map(int, re.findall(r"\d+", value)) for value in values), strict=True)
+    columns = zip(*(map(float, _NUMBER.findall(value)) for value in values), strict=True)
     texts = [_number_text(list(column), environments, used) for column in columns]
     return re.sub("#", lambda _: texts.pop(0), patterns.pop())
 
 
-def _number_text(numbers: list[int], environments: list[dict[str, float]], used: list[str]) -> str:
+def _number_text(numbers: list[float], environments: list[dict[str, float]], used: list[str]) -> str:
     if len(set(numbers)) == 1:
-        return str(numbers[0])
+        return f"{numbers[0]:g}"
     for name in environments[0] if environments else ():
         ratios = {
             number / env[name] if name in env else None for number, env in zip(numbers, environments, strict=True)
         }
         ratio = ratios.pop()
-        if ratios or ratio is None or not (ratio == int(ratio) or 1 / ratio == int(1 / ratio)):
+        if ratios or ratio is None or not (ratio == 1 or (name in FORMALS and _whole(ratio))):
             continue
         if name not in used:
             used.append(name)
         short = formal_name(name)
         return short if ratio == 1 else f"{int(ratio)}{short}" if ratio > 1 else f"{short}/{int(1 / ratio)}"
+    return range_text(numbers)
+
+
+def _whole(ratio: float) -> bool:
+    return ratio == int(ratio) or (ratio != 0 and 1 / ratio == int(1 / ratio))
+
+
+def range_text(numbers: Sequence[float]) -> str:
+    """`16-320`, a single number as it is."""
     low, high = min(numbers), max(numbers)
-    return f"{low}-{high}"
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
 
 
 def formal_name(name: str) -> str:
@@ -115,22 +172,33 @@ def formal_name(name: str) -> str:
 
 
 def strip_text(layer: Layer) -> str:
+    """`BN`, `dropout 0.1`."""
     words = op_words(layer)
-    return _cut(words.get("", "") + (f" {words['rate']}" if "rate" in words else ""))
+    if "expression" in words:
+        return _activation_of(layer)
+    return words.get("", "") + (f" {words['rate']}" if "rate" in words else "")
 
 
-def detail_words(layers: list[Layer]) -> str:
-    """What a row without a panel holds, in a few words."""
-    words = list(dict.fromkeys(op_words(layer).get("", "") or joined(op_words(layer)) for layer in layers))
-    return _cut(", ".join(words))
+def _activation_of(layer: Layer) -> str:
+    """`gelu` for `gelu(x)`."""
+    text = op_words(layer)["expression"]
+    return text.partition("(")[0] if re.fullmatch(r"[a-z_]+\(.*\)", text) else text
 
 
-def role_of(layer: Layer) -> str:
-    return layer.role
-
-
-def _cut(words: str) -> str:
-    return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."
+def detail_words(layers: Sequence[Layer]) -> str:
+    """What a row without a panel holds: a few ops with their arguments, of more ops only how many."""
+    ops = [layer for layer in layers if layer.role not in MINOR] or list(layers)
+    words = [joined(op_words(layer)) for layer in ops]
+    short = [word.removeprefix("conv ") for word in words]
+    if len(" · ".join(short)) <= LONGEST_DETAIL:
+        return " · ".join(short)
+    counts = Counter(op_words(layer).get("", "") or "formula" for layer in ops)
+    for kept in range(len(counts), 0, -1):
+        names = [name for name, _ in counts.most_common(kept)]
+        text = ", ".join(f"{name} ×{times}" if times > 1 else name for name, times in counts.items() if name in names)
+        if len(text) <= LONGEST_DETAIL or kept == 1:
+            return text
+    return ""
 
 
 def _word(layer: Layer, name: str) -> str:
@@ -171,6 +239,10 @@ def _plain(_: Layer, value: object) -> str:
     return "" if value is None else _value(value)
 
 
+def _number(_: Layer, value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else _plain(_, value)
+
+
 def _flag(text: str) -> Callable[[Layer, object], str]:
     return lambda _, value: text if value is True else ""
 
@@ -180,6 +252,8 @@ def _value(value: object) -> str:
         return layer_text(value)
     if isinstance(value, tuple) and value and all(isinstance(v, int) for v in value):
         return shape_text(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return value if isinstance(value, str) else value_text(value)
 
 
@@ -201,8 +275,8 @@ _WORDS: dict[str, Callable[[Layer, object], str]] = {
     "dilation_rate": lambda layer, value: "" if value in (1, (1,), (1, 1), (1, 1, 1)) else _DILATION(layer, value),
     "depth_multiplier": _unless(1, "times {}"),
     "groups": _unless(1, "groups {}"),
-    "rate": _plain,
-    "stddev": _plain,
+    "rate": _number,
+    "stddev": _number,
     "target_shape": _plain,
     "activation": _activation,
     "return_sequences": _flag("sequences"),
