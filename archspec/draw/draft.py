@@ -185,6 +185,8 @@ class Draft:
             detail = f"{'' if _says(label, title) else title} {told}".strip()
         else:
             detail = contents(part, self.graph)
+        if not panel and part.path.rpartition(".")[2].rstrip("0123456789") == "layers":
+            label, detail = detail, ""  # a group without a name
         role = "attention" if attends(part, self.graph) else "block"
         return replace(base, kind="block", label=label, role=role, detail=detail, times=len(members) or 1,
                        panel=panel, settings=settings(part))  # fmt: skip

@@ -147,12 +147,12 @@ class Maker:
         sizes = {kind: self._boxes_of(kind) for kind in self.members}
         chief = [kind for kind, members in self.members.items() if self._share(members) >= 0.2 and sizes[kind] > 1]
         need = sum(sizes[kind] for kind in chief)
-        if len(chief) > 1 and len(rows) + need > self.view.nodes < need + LEAST_ROWS:
+        if len(chief) > 1 and len(rows) + need > self.view.nodes:
             self.opens = False  # what they hold has panels of its own
             self._collect_all(rows)
             small = {kind: self._boxes_of(kind) for kind in self.members}
-            if sum(small[kind] for kind in chief) + len(rows) + LEAST_NESTED <= self.view.nodes:
-                sizes, need = small, sum(small[kind] for kind in chief)
+            if sum(small[kind] for kind in chief) + LEAST_ROWS + LEAST_NESTED <= self.view.nodes:
+                sizes, need = small, self.view.nodes - LEAST_ROWS
             else:
                 self.opens = True
                 self._collect_all(rows)
@@ -175,6 +175,7 @@ class Maker:
     def _nested(self, room: int) -> None:
         """Panels for what the chosen ones hold folded, while there is room."""
         found: dict[Kind, list[Scope]] = {}
+        self.opens = True
         for kind in self.shown:
             for part in (part for parts in self.inside[kind] for part in parts):
                 if members_of(part):
@@ -200,8 +201,9 @@ class Maker:
         """The uses of each kind that the rows stand for."""
         self.members = {}
         firsts: dict[Kind, list[int]] = {}
-        stages = [row for row in rows if isinstance(row, Scope) and staged(row)]
-        self.stages = {row.kind: members_of(row)[0].kind for row in stages}
+        every = [part for row in rows for part in (row.members if isinstance(row, Run) else (row,))]
+        stages = [part for part in every if isinstance(part, Scope) and staged(part)]
+        self.stages = {stage.kind: members_of(stage)[0].kind for stage in stages}
         for row in rows:
             if members_of(row) and not self._kept(row):
                 kind = self.kind_of(row)
@@ -288,7 +290,7 @@ class Maker:
             if len(alike) == 1:
                 (row,) = alike
                 small = len(flat(row.items)) <= SMALL * bool(inline)
-                most = self.view.rows if inline else MOST_IN_OVERVIEW
+                most = self.view.rows if inline and any(map(_repeats, flat(row.items))) else MOST_IN_OVERVIEW
                 opens = small or (not staged(row) and len(rows) - 1 + len(row.items) <= most)
             else:
                 stages = all(any(_repeats(item) for item in row.items) for row in alike)

@@ -24,7 +24,7 @@ NAMES = {
     "GlobalMaxPooling": "global max pool", "BatchNormalization": "BN", "LayerNormalization": "LayerNorm",
     "RMSNormalization": "RMSNorm", "GroupNormalization": "GroupNorm", "Dropout": "dropout", "Flatten": "flatten",
     "Reshape": "reshape", "ZeroPadding": "pad", "Cropping": "crop", "Rescaling": "rescale", "Bidirectional": "bidir.",
-    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute", "Weight": "weight",
+    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute", "Weight": "weight", "Dot": "dot product",
 }  # fmt: skip
 FORMALS = {"kernel": "k", "filters": "c", "width": "c", "stride": "s", "strides": "s", "channels": "c", "units": "c"}
 
@@ -61,7 +61,7 @@ def op_words(layer: Layer, raw: bool = False) -> dict[str, str]:
     if words.get("num_heads") or words.get("num_query_heads"):
         words.pop("key_dim", None)  # what a head is wide follows from the model's width
         words.pop("head_dim", None)
-    first = "" if words else _first_argument(layer)
+    first = "" if words or (layer.role == "merge" and not raw) else _first_argument(layer)
     return {"": name, **words, **({"first": first} if first else {})}
 
 

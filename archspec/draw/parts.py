@@ -279,7 +279,9 @@ class Parts:
             for start in range(place, end, period):
                 own = tuple(items[start : start + period])
                 nodes = tuple(name for item in own for name in item.nodes)
-                scopes.append(Scope(nodes, own[-1].path, own, (Use("group", _stem(own[-1].path), None),), 1))
+                outer, within = own[-1].path.rpartition(".")[0], own[0].path.rpartition(".")[0]
+                path = own[-1].path if within == outer else within
+                scopes.append(Scope(nodes, path, own, (Use("group", _stem(path), None),), 1))
             found.append(self._run(scopes))
             place = end
         return found
@@ -306,7 +308,8 @@ class Parts:
             return True
         if last.kind != first.kind or _entries(self.signature(last)) != _entries(self.signature(first)):
             return False
-        return loose or (self._extent(last) == self._extent(first) and self._within(last, first))
+        whole = not (self._module(last) and self._module(first))
+        return loose or (self._shape(last, whole) == self._shape(first, whole) and self._within(last, first))
 
     def _undropped(self, unit: Unit) -> list[str]:
         """Its layers with their arguments, whatever is dropped out after them."""
@@ -319,11 +322,13 @@ class Parts:
         rest = iter(long)
         return all(any(layer is candidate for candidate in rest) for layer in short)
 
-    def _extent(self, part: Scope) -> object:
-        """The shape of its result; of a block that holds no stage, whatever its channels."""
+    def _module(self, part: Scope) -> bool:
+        """Whether it is a block that is one whatever the channels of its result."""
+        return part.kind[0] == "block" and not staged(part) and len(part.items) >= LEAST_OF_MODULE
+
+    def _shape(self, part: Scope, whole: bool) -> object:
         types = self.graph.nodes[part.nodes[-1]].outputs
-        stage = part.kind[0] != "block" or staged(part) or len(part.items) < LEAST_OF_MODULE
-        return tuple(t.shape if stage else t.shape[:-1] for t in types)
+        return tuple(t.shape if whole else t.shape[:-1] for t in types)
 
     def signature(self, part: Part) -> tuple[str, str]:
         """Its layers with their arguments, and how they are wired."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from archspec.draw.labels import detail_words, formal_name, range_text
 from archspec.draw.parts import Part, Run, Scope, Unit, staged, units
-from archspec.graph.ir import Graph
+from archspec.graph.ir import Graph, Use
 from archspec.graph.text import value_text
 
 LONGEST_NUMBERS = 18  # characters of a row's arguments
@@ -49,9 +49,15 @@ def _joint_name(names: list[str]) -> str:
 
 def arguments(member: Scope) -> dict[str, int | float | str]:
     """The numbers and words that the spec's names stand for there, without those that only count the repeats."""
-    found: dict[str, int | float | str] = {}
     outer, own = member.uses[: len(member.uses) - member.own], member.uses[len(member.uses) - member.own :]
-    for use in own if member.blocks else (*outer, *own):
+    found = _values(own if member.blocks else (*outer, *own))
+    looped = any(use.variables for use in own)
+    return found or (_values(outer) if looped else {})  # a loop over a block tells its variables, not the arguments
+
+
+def _values(uses: Sequence[Use]) -> dict[str, int | float | str]:
+    found: dict[str, int | float | str] = {}
+    for use in uses:
         for name, value in use.variables:
             counts = name in COUNTERS or (use.iteration and value == use.iteration - 1)
             if isinstance(value, int | float | str) and not isinstance(value, bool) and not counts:
