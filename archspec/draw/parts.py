@@ -199,8 +199,9 @@ class Parts:
         merges = self.plain(name) or self._is(name, "Add", "Concatenate")
         if len(item.nodes) > 1 or len(own) != 1 or not merges or len(inputs) < 2:
             return None
-        named = is_given(item.path, self.graph.nodes[name].layer) or not is_given(own[0], self.graph.nodes[own[0]].layer)
-        return Unit((own[0], name), item.path if named else weights[own[0]].path, int(self.plain(name)))
+        weight = weights[own[0]]
+        path = item.path if self._named(item) or not self._named(weight) else weight.path
+        return Unit((own[0], name), path, int(self.plain(name)))
 
     def _is(self, name: str, *classes: str) -> bool:
         return type(self.graph.nodes[name].layer).__name__ in classes
@@ -223,7 +224,8 @@ class Parts:
             return Unit(nodes, item.path, 1 + item.head, item.strips) if pads else None
         if item.block:
             return None
-        if unit.block is None and self.all_plain(unit) and (self.all_plain(item) or self.role(first) == "regularization"):
+        follows = self.all_plain(item) or self.role(first) == "regularization"
+        if unit.block is None and self.all_plain(unit) and follows:
             named = item if self._named(item) or not self._named(unit) else unit
             return Unit(nodes, named.path, 0 if named is unit else len(unit.nodes) + item.head, ())
         bears = unit.block is not None or self.role(op) in BEARERS or self.role(op) in STRIPS

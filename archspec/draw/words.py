@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Collection, Sequence
 
@@ -28,11 +27,20 @@ def row_name(part: Part) -> str:
         numbered = part.stem[-1:].isdigit() and part.stem in part.blocks
         return part.stem if numbered or own == "layers" else own
     stems = [member.stem if isinstance(member, Scope) else _bare(member.path) for member in part.members]
-    common = os.path.commonprefix(stems).rstrip("_") or stems[0]
+    common = _beginning(stems).rstrip("_") or stems[0]
     if any(isinstance(member, Scope) and staged(member) for member in part.members):
-        first, last = (re.sub(r"^\D*", "", member.path.rsplit(".", 1)[-1]) for member in part.members[:: len(stems) - 1])
-        return f"{common}{first}-{last}"
+        ends = (part.members[0], part.members[-1])
+        return common + "-".join(re.sub(r"^\D*", "", end.path.rsplit(".", 1)[-1]) for end in ends)
     return common
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """What all names begin with."""
+    low, high = min(names), max(names)
+    alike = 0
+    while alike < len(low) and low[alike : alike + 1] == high[alike : alike + 1]:
+        alike += 1
+    return low[:alike]
 
 
 def _bare(path: str) -> str:
