@@ -76,7 +76,7 @@ def odd() -> Graph:
 GRAPHS = {"residual": residual, "encoder": encoder, "odd": odd}
 
 
-SPECS = sorted((Path(__file__).parents[1] / "specs").glob("*.yaml"))
+SPECS = [path for path in sorted((Path(__file__).parents[1] / "specs").glob("*.yaml")) if path.stem != "index"]
 
 
 def dots(graph: Graph, view: View) -> str:

@@ -237,7 +237,7 @@ def _around(tail: Place, headed: Place, left: tuple[float, ...], right: tuple[fl
 def legend(figure: Figure, style: Style, width: float) -> tuple[str, float, float, int]:
     """A node with a swatch for each role present: its label, width, height, columns."""
     most = max(breadth(words, style.small) for _, words in figure.legend) + 17
-    columns = max(1, min(len(figure.legend), int(width // most)))
+    columns = max(1, min(len(figure.legend), int(width // (most + 2))))
     rows = [figure.legend[i : i + columns] for i in range(0, len(figure.legend), columns)]
     theme = style.colours.theme
     cells = "".join(

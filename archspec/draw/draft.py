@@ -20,7 +20,7 @@ from archspec.draw.labels import (
 from archspec.draw.model import Box, Edge, Group, Panel, Strip, boxes
 from archspec.draw.parts import STRIPS, SYMBOLS, Part, Run, Scope, Unit
 from archspec.draw.wiring import Homes, Wiring, with_inner
-from archspec.draw.words import attends, contents, members_of, numbers, row_name, settings, where
+from archspec.draw.words import arguments, attends, contents, members_of, numbers, row_name, settings, where
 from archspec.graph.ir import Node
 from archspec.graph.text import layer_text
 
@@ -64,7 +64,8 @@ class Draft:
         inside = [list(m.items) for m in members] if self.whole else self.maker.inside[self.maker.kind_of(part)]
         block = self.maker.kind_of(part)[1].rsplit(".", 1)[-1] if members[0].blocks else ""
         label = row_name(part)
-        detail = "" if self.whole or _says(label, block) else block
+        told = numbers(members[:1], arguments(members[0])) if self.whole else ""
+        detail = f"{'' if _says(label, block) else block} {told}".strip()
         return Group(id, label, part.path, self.items(inside, [0], []), detail, len(members), settings(part))
 
     def _box(self, column: Column, firsts: Sequence[int], environments: Environments) -> Box:

@@ -105,7 +105,7 @@ def joined(words: dict[str, str]) -> str:
     while len(parts) > 1 and len(", ".join(parts)) > LONGEST:
         parts.pop()
     if parts and len(parts[0]) > 2 * LONGEST:
-        parts = [f"{parts[0][:2 * LONGEST]} ..."]
+        parts = [f"{parts[0][: 2 * LONGEST]} ..."]
     return f"{words.get('', '')} {', '.join(parts)}".strip()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from archspec.draw.labels import detail_words, formal_name, range_text
+from archspec.draw.labels import FORMALS, detail_words, formal_name, range_text
 from archspec.draw.parts import Part, Run, Scope, Unit, staged, units
 from archspec.graph.ir import Graph, Use
 from archspec.graph.text import value_text
@@ -18,7 +18,7 @@ COUNTERS = {"i", "depth", "level", "layer", "index", "stage", "block", "number"}
 
 def row_name(part: Part) -> str:
     """What the author calls it, without the numbers of repeats: `stage2`, `mixed17` for four that follow each other."""
-    if isinstance(part, Scope) and not part.own:
+    if isinstance(part, Scope) and not part.own and part.path == part.items[0].path:
         return _joint_name([row_name(item) for item in part.items])
     own = re.sub(r"_\d+$", "", part.path.rsplit(".", 1)[-1])
     if isinstance(part, Unit):
@@ -57,7 +57,8 @@ def _joint_name(names: list[str]) -> str:
 
 def arguments(member: Scope) -> dict[str, int | float | str]:
     """The numbers and words that the spec's names stand for there, without those that only count the repeats."""
-    outer, own = member.uses[: len(member.uses) - member.own], member.uses[len(member.uses) - member.own :]
+    inside = len(member.uses) - member.own
+    outer, own = member.uses[:inside], member.uses[inside : inside + 1]
     found = _values(own if member.blocks else (*outer, *own))
     looped = any(use.variables for use in own)
     return found or (_values(outer) if looped else {})  # a loop over a block tells its variables, not the arguments
@@ -67,7 +68,7 @@ def _values(uses: Sequence[Use]) -> dict[str, int | float | str]:
     found: dict[str, int | float | str] = {}
     for use in uses:
         for name, value in use.variables:
-            counts = name in COUNTERS or (use.iteration and value == use.iteration - 1)
+            counts = name in COUNTERS or (name not in FORMALS and use.iteration and value == use.iteration - 1)
             if isinstance(value, int | float | str) and not isinstance(value, bool) and not counts:
                 found[name] = value
     return found
@@ -158,7 +159,8 @@ def members_of(part: Part) -> tuple[Scope, ...]:
         (part,) = part.items
     if isinstance(part, Run):
         scopes = [member for member in part.members if isinstance(member, Scope)]
-        if any(map(staged, scopes)):  # stages that fold whatever their settings
-            return tuple(inner for scope in scopes for inner in members_of(scope))
+        inner = {members_of(scope)[0].kind[1] for scope in scopes if staged(scope)}
+        if inner and all(staged(scope) or inner & set(scope.blocks) for scope in scopes):
+            return tuple(inner for scope in scopes for inner in members_of(scope))  # stages that fold loosely
         return tuple(scopes)
     return (part,) if isinstance(part, Scope) and part.own else ()
