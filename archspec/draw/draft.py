@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from archspec.draw.fold import Maker
 
 Environments = list[dict[str, float]]
+CROWDED = 6  # boxes of branches side by side, from which on labels say only what all uses share
 SIGNS = {"Add": "+", "Multiply": "×", "Subtract": "-"}
 assert set(SIGNS) == SYMBOLS
 
@@ -39,19 +40,26 @@ class Draft:
         self.maker, self.graph, self.id, self.micro, self.whole = maker, maker.graph, id, micro, whole
         self.homes = Homes()
         self.formals: dict[str, None] = {}
+        self.crowded = False
 
     def items(
         self, instances: Sequence[Sequence[Part]], firsts: Sequence[int], environments: Environments
     ) -> tuple[Box | Group, ...]:
         """The boxes and frames of what stands side by side; `firsts` are the uses that labels are taken from."""
         found: list[Box | Group] = []
-        for column in columns(instances, self.graph):
+        side_by_side = columns(instances, self.graph)
+        self.crowded = len(side_by_side) > CROWDED and any(map(self._joins, side_by_side))
+        for column in side_by_side:
             first = next(part for part in column if part is not None)
             if not isinstance(first, Unit) and self._framed(first):
                 found.append(self._frame(first))
             else:
                 found.append(self._box(column, firsts, environments))
         return tuple(found)
+
+    def _joins(self, column: Column) -> bool:
+        part = next(part for part in column if part is not None)
+        return type(self.graph.nodes[part.nodes[-1]].layer).__name__ == "Concatenate"
 
     def _framed(self, part: Scope | Run) -> bool:
         return isinstance(part, Scope) if self.whole else part.path in self.maker.framed and not self.micro
@@ -63,7 +71,7 @@ class Draft:
             self.homes.repeat.update(dict.fromkeys(member.nodes, (id, number)))
         inside = [list(m.items) for m in members] if self.whole else self.maker.inside[self.maker.kind_of(part)]
         block = self.maker.kind_of(part)[1].rsplit(".", 1)[-1] if members[0].blocks else ""
-        label = row_name(part)
+        label = row_name(part, self.graph)
         told = numbers(members[:1], arguments(members[0])) if self.whole else ""
         detail = f"{'' if _says(label, block) else block} {told}".strip()
         return Group(id, label, part.path, self.items(inside, [0], []), detail, len(members), settings(part))
@@ -116,7 +124,7 @@ class Draft:
         told = "\n".join(layer_text(self.graph.nodes[name].layer) for name in first.nodes)
         base = replace(base, settings=told, strips=self._strips(every))
         if first.block:
-            label, detail = row_name(first.block), contents(first.block, self.graph)
+            label, detail = row_name(first.block, self.graph), contents(first.block, self.graph)
             told = settings(first.block)
             return replace(base, kind="block", label=label, role="attention", detail=detail, settings=told)
         if kind == "InputLayer":
@@ -138,7 +146,7 @@ class Draft:
         words = [op_words(node.layer, self.maker.view.level == "raw") for node in heads]
         if self.micro and heads[0].layer.role == "convolution" and all(w.get("") == "conv" for w in words):
             words = [{field: word for field, word in w.items() if field} for w in words]  # the colour says it
-        label, used = common_words(words, environments)
+        label, used = common_words(words, environments, self.crowded)
         self.formals.update(dict.fromkeys(used))
         return label
 
@@ -179,7 +187,7 @@ class Draft:
         panel = "" if panel == self.id else panel
         for number, member in enumerate(member for one in present for member in members_of(one)):
             self.homes.member.update(dict.fromkeys(member.nodes, number))
-        label, members = row_name(part), members_of(part)
+        label, members = row_name(part, self.graph), members_of(part)
         if panel:
             title = kind[1].rsplit(".", 1)[-1]
             told = numbers(members, self.maker.varying.get(kind, ()))

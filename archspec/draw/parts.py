@@ -14,9 +14,8 @@ from archspec.layers.formula import Formula
 STRIPS = {"normalization", "activation", "regularization"}
 BEARERS = {"convolution", "dense", "attention", "recurrent", "upsampling", "embedding"}
 SYMBOLS = {"Add", "Multiply", "Subtract"}
-RESHAPES = {"Reshape", "Permute", "Identity"}
-MOST_STRIPS = 3
-LONGEST_STRIP = 22  # characters; a formula that takes more has a box of its own
+RESHAPES, MOST_STRIPS = {"Reshape", "Permute", "Identity"}, 3
+LONGEST_STRIP = 22  # characters
 LEAST_OF_MODULE = 5  # parts of a block that is one whatever the channels of its result
 LONGEST_PERIOD = 6  # of repeats that no loop of the spec tells
 
@@ -118,10 +117,8 @@ class Parts:
         layer = self.graph.nodes[name].layer
         return isinstance(layer, Formula) or type(layer).__name__ in RESHAPES
 
-    def all_plain(self, unit: Unit) -> bool:
-        return self._computes(unit.nodes)
-
-    def _computes(self, nodes: Sequence[str]) -> bool:
+    def all_plain(self, nodes: Sequence[str]) -> bool:
+        """Whether all do, dropout aside."""
         return self.plain(nodes[0]) and all(self.plain(n) or self.role(n) == "regularization" for n in nodes)
 
     # Scopes
@@ -144,7 +141,7 @@ class Parts:
         if self.fuse and (tree.use is not None and tree.use.kind == "path"):
             return items
         nodes = tuple(name for item in items for name in item.nodes)
-        if self.fuse and self._computes(nodes):
+        if self.fuse and self.all_plain(nodes):
             return (Unit(nodes, path),)
         if self.fuse and len(items) == 1:
             (item,) = items
@@ -224,15 +221,15 @@ class Parts:
             return Unit(nodes, item.path, 1 + item.head, item.strips) if pads else None
         if item.block:
             return None
-        follows = self.all_plain(item) or self.role(first) == "regularization"
-        if unit.block is None and self.all_plain(unit) and follows:
+        follows = self.all_plain(item.nodes) or self.role(first) == "regularization"
+        if unit.block is None and self.all_plain(unit.nodes) and follows:
             named = item if self._named(item) or not self._named(unit) else unit
             return Unit(nodes, named.path, 0 if named is unit else len(unit.nodes) + item.head, ())
         bears = unit.block is not None or self.role(op) in BEARERS or self.role(op) in STRIPS
         drops = self.role(op) == "pooling" and self.role(first) == "regularization"
         if (bears or drops) and all(self.role(name) in STRIPS for name in item.nodes):
             return Unit(nodes, unit.path, unit.head, unit.strips, unit.block)
-        steps = self.all_plain(item) or (self._is(item.nodes[0], "Weight") and bears)
+        steps = self.all_plain(item.nodes) or (self._is(item.nodes[0], "Weight") and bears)
         if (bears or self.role(op) == "input") and steps and self._fits(unit, item):
             return Unit(nodes, unit.path, unit.head, (*unit.strips, (first, item.path)), unit.block)
         return None

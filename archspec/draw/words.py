@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from archspec.draw.labels import FORMALS, detail_words, formal_name, range_text
+from archspec.draw.labels import FORMALS, detail_words, formal_name, is_given, op_words, range_text
 from archspec.draw.parts import Part, Run, Scope, Unit, staged, units
 from archspec.graph.ir import Graph, Use
 from archspec.graph.text import value_text
@@ -16,13 +16,14 @@ STRIDES = ("stride", "strides")
 COUNTERS = {"i", "depth", "level", "layer", "index", "stage", "block", "number"}
 
 
-def row_name(part: Part) -> str:
+def row_name(part: Part, graph: Graph) -> str:
     """What the author calls it, without the numbers of repeats: `stage2`, `mixed17` for four that follow each other."""
     if isinstance(part, Scope) and not part.own and part.path == part.items[0].path:
-        return _joint_name([row_name(item) for item in part.items])
+        return _joint_name([row_name(item, graph) for item in part.items])
     own = re.sub(r"_\d+$", "", part.path.rsplit(".", 1)[-1])
     if isinstance(part, Unit):
-        return own
+        layer = graph.nodes[part.nodes[part.head]].layer
+        return own if is_given(part.path, layer) else op_words(layer).get("", "") or own
     if isinstance(part, Scope):
         numbered = part.stem[-1:].isdigit() and part.stem in part.blocks
         return part.stem if numbered or own == "layers" else own
