@@ -20,11 +20,9 @@ from archspec.draw import picture as picture_module
 from archspec.draw.dot import Style, panel_dot
 from archspec.draw.engine import render
 from archspec.draw.fold import View, figure
-from archspec.draw.labels import layer_text
-from archspec.draw.model import boxes, groups, unfold
 from archspec.draw.palette import FILLS, INK
 from archspec.graph.ir import Graph, Origin, Use
-from archspec.layers import catalogue, parse_layer
+from archspec.layers import catalogue
 from tests.graphs import GraphBuilder, bottleneck, conv_bn
 
 GOLDEN = Path(__file__).parent / "golden" / "draw"
@@ -78,8 +76,7 @@ def odd() -> Graph:
 GRAPHS = {"residual": residual, "encoder": encoder, "odd": odd}
 
 
-SPECS = sorted((Path(__file__).parents[1] / "specs").glob("*.yaml"))
-LEVELS: tuple[Any, ...] = ("overview", "blocks", "layers", "raw")
+SPECS = [path for path in sorted((Path(__file__).parents[1] / "specs").glob("*.yaml")) if path.stem != "index"]
 
 
 def dots(graph: Graph, view: View) -> str:
@@ -107,27 +104,10 @@ def test_dot_does_not_depend_on_the_hash_seed(seed: str) -> None:
     assert run.stdout == (GOLDEN / "encoder_blocks.dot").read_bytes()
 
 
-def wires(graph: Graph) -> set[tuple[str, int, str, int]]:
-    return {(e.node, e.index, n.name, i) for n in graph.nodes.values() for i, e in enumerate(n.inputs)}
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", GRAPHS)
-def test_a_figure_unfolds_to_the_graph(name: str, level: Any) -> None:
-    graph = GRAPHS[name]()
-    assert unfold(figure(graph, View(level))) == (set(graph.nodes), wires(graph))
-
-
+@needs_engine
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_figures_of_the_zoo_unfold_and_fit_a_column(path: Path) -> None:
-    graph = load(path).graph
-    for level in LEVELS:
-        assert unfold(figure(graph, View(level))) == (set(graph.nodes), wires(graph))
-    shown = figure(graph, View("overview")).panels[0]
-    assert sum(1 for _ in boxes(shown.items)) <= 12
-    if engine() is None:
-        return
-    found = measure(graph)
+def test_figures_of_the_zoo_fit_a_column(path: Path) -> None:
+    found = measure(load(path).graph)
     assert found.nodes <= 25 and found.width <= 3.3 and found.height <= 9 and found.aspect <= 2.2
     assert found.smallest_text >= 7 and found.overlaps == () and found.crossings == ()
 
@@ -139,57 +119,6 @@ SPEC = {path.stem: path for path in SPECS}
 def test_resnet50_fits_where_a_paper_has_room() -> None:
     found = measure(load(f"{SPEC['resnet']}@resnet50").graph)
     assert found.nodes <= 20 and found.width <= 3.3 and found.height <= 3.9
-
-
-def test_resnet50_has_its_stages_and_one_bottleneck() -> None:
-    macro, micro = figure(load(f"{SPEC['resnet']}@resnet50").graph).panels
-    rows = [(box.label, box.times, box.detail) for box in boxes(macro.items) if box.kind == "block"]
-    assert rows == [
-        ("stage1", 3, "c=64"),
-        ("stage2", 4, "c=128, /2"),
-        ("stage3", 6, "c=256, /2"),
-        ("stage4", 3, "c=512, /2"),
-    ]
-    assert (micro.title, micro.formals, micro.times) == ("bottleneck", ("c", "s"), 16)
-    (dashed,) = (box for box in boxes(micro.items) if box.partial)
-    assert (dashed.label, dashed.where) == ("1×1, 4c, /s", "only in the first of each ×n")
-    assert any(edge.kind == "residual" for edge in micro.edges)
-
-
-def test_the_panels_of_resnet50_add_up_to_its_parameters() -> None:
-    macro, _ = figure(load(f"{SPEC['resnet']}@resnet50").graph).panels
-    assert sum(box.parameters for box in boxes(macro.items)) == 25_610_152
-
-
-def test_unet_is_a_u() -> None:
-    macro = figure(load(SPEC["unet"]).graph).panels[0]
-    names = {box.id: box.label for box in boxes(macro.items)}
-    assert macro.shape == "u"
-    assert [(names[a], names[b]) for a, b in macro.levels] == [(f"down{i}", f"up{5 - i}") for i in range(1, 5)]
-
-
-def test_an_encoder_stands_in_a_frame_with_both_residuals() -> None:
-    macro = figure(load(SPEC["vit"]).graph).panels[0]
-    (frame,) = groups(macro.items)
-    assert (frame.label, frame.times) == ("encoder", 12)
-    inside = {box.id for box in boxes(frame.items)}
-    sums = {box.id for box in boxes(frame.items) if box.label == "+"}
-    assert len(sums) == 2 and {e.head for e in macro.edges if e.kind == "residual" and e.head in inside} == sums
-
-
-def test_globs_and_scopes() -> None:
-    graph = load(SPEC["resnet"]).graph
-    assert any(
-        box.path == "stage2" and not box.panel
-        for box in boxes(figure(graph, View(collapse=("stage2",))).panels[0].items)
-    )
-    only = figure(graph, View(only="stage2.bottleneck1"))
-    assert all(name.startswith("stage2.bottleneck1.") for box in boxes(only.panels[0].items) for name in box.layers)
-    block = figure(graph, View("block", "bottleneck")).panels
-    assert [panel.title for panel in block] == ["bottleneck"]
-    for view in (View(collapse=("nothing*",)), View(only="nothing"), View("block", "nothing")):
-        with pytest.raises(ValueError, match="nothing"):
-            figure(graph, view)
 
 
 @pytest.mark.parametrize(
@@ -212,37 +141,6 @@ def test_wrong_options(given: dict[str, Any], message: str) -> None:
 def test_later_options_win() -> None:
     found = options({"theme": "slide", "width": "7in"}, {"width": 5})
     assert (found.theme, found.width, found.text_size) == ("slide", 5.0, 14)
-
-
-@pytest.mark.parametrize(
-    ("layer", "text"),
-    [
-        ({"Conv2D": {"filters": 64, "kernel_size": 3, "strides": 2}}, "conv 3×3, 64, /2"),
-        ({"Conv2D": {"filters": 64, "kernel_size": [1, 7], "strides": [1, 2]}}, "conv 1×7, 64, /1×2"),
-        ({"Conv2D": {"filters": 8, "kernel_size": 3, "dilation_rate": 2}}, "conv 3×3, 8, dilation 2"),
-        ({"Conv1D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "conv 3, 8, relu"),
-        ({"Conv2DTranspose": {"filters": 8, "kernel_size": 2, "strides": 2}}, "up conv 2×2, 8, /2"),
-        ("MaxPooling2D", "max pool 2×2, /2"),
-        ({"MaxPooling2D": {"pool_size": 3, "strides": 1}}, "max pool 3×3"),
-        ({"Dense": {"units": 10, "activation": "softmax"}}, "dense 10, softmax"),
-        ({"Dropout": 0.5}, "dropout 0.5"),
-        ({"Reshape": [7, 7, 64]}, "reshape 7×7×64"),
-        ({"Activation": "relu"}, "relu"),
-        ("ReLU", "ReLU"),
-        ({"Bidirectional": {"layer": {"LSTM": 32}}}, "bidir. LSTM 32"),
-        ({"LSTM": {"units": 32, "return_sequences": True}}, "LSTM 32, sequences"),
-    ],
-)
-def test_labels(layer: Any, text: str) -> None:
-    assert layer_text(parse_layer(layer)) == text
-
-
-def test_every_example_of_the_catalogue_has_a_short_latin_label() -> None:
-    for name, cls in catalogue().items():
-        for example in cls.EXAMPLES:
-            text = layer_text(parse_layer({name: example.arguments}))
-            assert len(text) < 90
-            text.encode("latin-1")
 
 
 def contrast(one: str, other: str) -> float:

@@ -27,11 +27,6 @@ from archspec.draw.model import Box, Edge, Figure, Group, Panel, boxes, groups
 POINTS = 72.0  # in an inch
 GAP = 7.0  # points between panels
 MOST_ASPECT = 2.1  # height to width, above which a column is wrapped
-LEGEND = {
-    "convolution": "convolution", "normalization": "normalisation", "activation": "activation", "pooling": "pooling",
-    "upsampling": "upsampling", "dense": "dense", "embedding": "embedding", "attention": "attention",
-    "recurrent": "recurrent", "block": "block", "added": "+ added", "removed": "- removed", "changed": "~ changed",
-}  # fmt: skip
 
 Point = tuple[float, float]
 
@@ -241,15 +236,15 @@ def _around(tail: Place, headed: Place, left: tuple[float, ...], right: tuple[fl
 
 def legend(figure: Figure, style: Style, width: float) -> tuple[str, float, float, int]:
     """A node with a swatch for each role present: its label, width, height, columns."""
-    most = max(breadth(LEGEND[role], style.small) for role in figure.roles) + 17
-    columns = max(1, min(len(figure.roles), int(width // most)))
-    rows = [figure.roles[i : i + columns] for i in range(0, len(figure.roles), columns)]
+    most = max(breadth(words, style.small) for _, words in figure.legend) + 17
+    columns = max(1, min(len(figure.legend), int(width // (most + 2))))
+    rows = [figure.legend[i : i + columns] for i in range(0, len(figure.legend), columns)]
     theme = style.colours.theme
     cells = "".join(
         "<tr>" + "".join(
             f'<td width="9" height="7" fixedsize="true" border="1" color="{theme.line}" bgcolor="{style.colours.fill(role)}"></td>'  # noqa: E501
-            f'<td align="left" width="{int(most - 15)}"><font color="{theme.muted if theme.paper != "#FFFFFF" else theme.ink}">{small(LEGEND[role], style)}</font></td>'  # noqa: E501
-            for role in row
+            f'<td align="left" width="{int(most - 15)}"><font color="{theme.muted if theme.paper != "#FFFFFF" else theme.ink}">{small(words, style)}</font></td>'  # noqa: E501
+            for role, words in row
         ) + (f'<td colspan="{2 * (columns - len(row))}"></td>' if len(row) < columns else "") + "</tr>"
         for row in rows
     )  # fmt: skip

@@ -20,7 +20,7 @@ from archspec.draw.labels import (
 from archspec.draw.model import Box, Edge, Group, Panel, Strip, boxes
 from archspec.draw.parts import STRIPS, SYMBOLS, Part, Run, Scope, Unit
 from archspec.draw.wiring import Homes, Wiring, with_inner
-from archspec.draw.words import attends, contents, members_of, numbers, row_name, settings, where
+from archspec.draw.words import arguments, attends, contents, members_of, numbers, row_name, settings, where
 from archspec.graph.ir import Node
 from archspec.graph.text import layer_text
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from archspec.draw.fold import Maker
 
 Environments = list[dict[str, float]]
+CROWDED = 6  # boxes of branches side by side, from which on labels say only what all uses share
 SIGNS = {"Add": "+", "Multiply": "×", "Subtract": "-"}
 assert set(SIGNS) == SYMBOLS
 
@@ -39,19 +40,26 @@ class Draft:
         self.maker, self.graph, self.id, self.micro, self.whole = maker, maker.graph, id, micro, whole
         self.homes = Homes()
         self.formals: dict[str, None] = {}
+        self.crowded = False
 
     def items(
         self, instances: Sequence[Sequence[Part]], firsts: Sequence[int], environments: Environments
     ) -> tuple[Box | Group, ...]:
         """The boxes and frames of what stands side by side; `firsts` are the uses that labels are taken from."""
         found: list[Box | Group] = []
-        for column in columns(instances, self.graph):
+        side_by_side = columns(instances, self.graph)
+        self.crowded = len(side_by_side) > CROWDED and any(map(self._joins, side_by_side))
+        for column in side_by_side:
             first = next(part for part in column if part is not None)
             if not isinstance(first, Unit) and self._framed(first):
                 found.append(self._frame(first))
             else:
                 found.append(self._box(column, firsts, environments))
         return tuple(found)
+
+    def _joins(self, column: Column) -> bool:
+        part = next(part for part in column if part is not None)
+        return type(self.graph.nodes[part.nodes[-1]].layer).__name__ == "Concatenate"
 
     def _framed(self, part: Scope | Run) -> bool:
         return isinstance(part, Scope) if self.whole else part.path in self.maker.framed and not self.micro
@@ -63,8 +71,9 @@ class Draft:
             self.homes.repeat.update(dict.fromkeys(member.nodes, (id, number)))
         inside = [list(m.items) for m in members] if self.whole else self.maker.inside[self.maker.kind_of(part)]
         block = self.maker.kind_of(part)[1].rsplit(".", 1)[-1] if members[0].blocks else ""
-        label = row_name(part)
-        detail = "" if self.whole or _says(label, block) else block
+        label = row_name(part, self.graph)
+        told = numbers(members[:1], arguments(members[0])) if self.whole else ""
+        detail = f"{'' if _says(label, block) else block} {told}".strip()
         return Group(id, label, part.path, self.items(inside, [0], []), detail, len(members), settings(part))
 
     def _box(self, column: Column, firsts: Sequence[int], environments: Environments) -> Box:
@@ -115,7 +124,7 @@ class Draft:
         told = "\n".join(layer_text(self.graph.nodes[name].layer) for name in first.nodes)
         base = replace(base, settings=told, strips=self._strips(every))
         if first.block:
-            label, detail = row_name(first.block), contents(first.block, self.graph)
+            label, detail = row_name(first.block, self.graph), contents(first.block, self.graph)
             told = settings(first.block)
             return replace(base, kind="block", label=label, role="attention", detail=detail, settings=told)
         if kind == "InputLayer":
@@ -137,7 +146,7 @@ class Draft:
         words = [op_words(node.layer, self.maker.view.level == "raw") for node in heads]
         if self.micro and heads[0].layer.role == "convolution" and all(w.get("") == "conv" for w in words):
             words = [{field: word for field, word in w.items() if field} for w in words]  # the colour says it
-        label, used = common_words(words, environments)
+        label, used = common_words(words, environments, self.crowded)
         self.formals.update(dict.fromkeys(used))
         return label
 
@@ -178,13 +187,15 @@ class Draft:
         panel = "" if panel == self.id else panel
         for number, member in enumerate(member for one in present for member in members_of(one)):
             self.homes.member.update(dict.fromkeys(member.nodes, number))
-        label, members = row_name(part), members_of(part)
+        label, members = row_name(part, self.graph), members_of(part)
         if panel:
             title = kind[1].rsplit(".", 1)[-1]
             told = numbers(members, self.maker.varying.get(kind, ()))
             detail = f"{'' if _says(label, title) else title} {told}".strip()
         else:
             detail = contents(part, self.graph)
+        if not panel and part.path.rpartition(".")[2].rstrip("0123456789") == "layers":
+            label, detail = detail, ""  # a group without a name
         role = "attention" if attends(part, self.graph) else "block"
         return replace(base, kind="block", label=label, role=role, detail=detail, times=len(members) or 1,
                        panel=panel, settings=settings(part))  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -21,6 +21,7 @@ Kind = tuple[str, str]
 MOST_NODES = 25  # of a figure of blocks, that a column of a paper holds and a reader takes in
 MOST_ROWS = 16
 MOST_IN_OVERVIEW = 12
+MANY = 100  # rows
 LEAST_ROWS = 8
 LEAST_NESTED = 6  # boxes that panels for what panels hold need
 SMALL = 3  # parts of a block that is not worth a row
@@ -147,12 +148,12 @@ class Maker:
         sizes = {kind: self._boxes_of(kind) for kind in self.members}
         chief = [kind for kind, members in self.members.items() if self._share(members) >= 0.2 and sizes[kind] > 1]
         need = sum(sizes[kind] for kind in chief)
-        if len(chief) > 1 and len(rows) + need > self.view.nodes < need + LEAST_ROWS:
+        if len(chief) > 1 and len(rows) + need > self.view.nodes:
             self.opens = False  # what they hold has panels of its own
             self._collect_all(rows)
             small = {kind: self._boxes_of(kind) for kind in self.members}
-            if sum(small[kind] for kind in chief) + len(rows) + LEAST_NESTED <= self.view.nodes:
-                sizes, need = small, sum(small[kind] for kind in chief)
+            if sum(small[kind] for kind in chief) + LEAST_ROWS + LEAST_NESTED <= self.view.nodes:
+                sizes, need = small, self.view.nodes - LEAST_ROWS
             else:
                 self.opens = True
                 self._collect_all(rows)
@@ -175,6 +176,7 @@ class Maker:
     def _nested(self, room: int) -> None:
         """Panels for what the chosen ones hold folded, while there is room."""
         found: dict[Kind, list[Scope]] = {}
+        self.opens = True
         for kind in self.shown:
             for part in (part for parts in self.inside[kind] for part in parts):
                 if members_of(part):
@@ -200,8 +202,9 @@ class Maker:
         """The uses of each kind that the rows stand for."""
         self.members = {}
         firsts: dict[Kind, list[int]] = {}
-        stages = [row for row in rows if isinstance(row, Scope) and staged(row)]
-        self.stages = {row.kind: members_of(row)[0].kind for row in stages}
+        every = [part for row in rows for part in (row.members if isinstance(row, Run) else (row,))]
+        stages = [part for part in every if isinstance(part, Scope) and staged(part)]
+        self.stages = {stage.kind: members_of(stage)[0].kind for stage in stages}
         for row in rows:
             if members_of(row) and not self._kept(row):
                 kind = self.kind_of(row)
@@ -288,7 +291,7 @@ class Maker:
             if len(alike) == 1:
                 (row,) = alike
                 small = len(flat(row.items)) <= SMALL * bool(inline)
-                most = self.view.rows if inline else MOST_IN_OVERVIEW
+                most = self.view.rows if inline and any(map(_repeats, flat(row.items))) else MOST_IN_OVERVIEW
                 opens = small or (not staged(row) and len(rows) - 1 + len(row.items) <= most)
             else:
                 stages = all(any(_repeats(item) for item in row.items) for row in alike)
@@ -317,15 +320,15 @@ class Maker:
     def _merged(self, rows: list[Part], most: int, kept: set[int]) -> list[Part]:
         """Small neighbours as one row, those first that read each other."""
         rows, inputs = list(rows), set(self.graph.inputs)
+        while len(rows) > max(most, MANY):  # in pairs at once, so that the cost does not grow with the square
+            rows = [_joined(rows[i : i + 2]) for i in range(0, len(rows), 2)]
         while len(rows) > most:
             free = [id(row) not in kept and not inputs & set(row.nodes) for row in rows]
             pairs = [i for i in range(len(rows) - 1) if free[i] and free[i + 1]]
             if not pairs and kept:
                 return rows
             place = min(pairs or range(len(rows) - 1), key=lambda i: self._cost_of_merging(rows[i], rows[i + 1]))
-            both = (*_loose(rows[place]), *_loose(rows[place + 1]))
-            nodes = (*rows[place].nodes, *rows[place + 1].nodes)
-            rows[place : place + 2] = [Scope(nodes, both[0].path, both, (), 0)]
+            rows[place : place + 2] = [_joined(rows[place : place + 2])]
         return rows
 
     def _cost_of_merging(self, one: Part, other: Part) -> tuple[bool, int]:
@@ -369,6 +372,14 @@ class Maker:
         environments = [environment(members[i]) if members else {} for i in firsts]
         items = draft.items(instances, list(firsts), environments)
         return draft.finished(items, [tuple(n for part in parts for n in part.nodes) for parts in instances])
+
+
+def _joined(rows: Sequence[Part]) -> Part:
+    """One row for neighbours."""
+    if len(rows) == 1:
+        return rows[0]
+    items = tuple(item for row in rows for item in _loose(row))
+    return Scope(tuple(name for row in rows for name in row.nodes), items[0].path, items, (), 0)
 
 
 def _loose(row: Part) -> tuple[Part, ...]:

@@ -24,7 +24,8 @@ NAMES = {
     "GlobalMaxPooling": "global max pool", "BatchNormalization": "BN", "LayerNormalization": "LayerNorm",
     "RMSNormalization": "RMSNorm", "GroupNormalization": "GroupNorm", "Dropout": "dropout", "Flatten": "flatten",
     "Reshape": "reshape", "ZeroPadding": "pad", "Cropping": "crop", "Rescaling": "rescale", "Bidirectional": "bidir.",
-    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute", "Weight": "weight",
+    "SpatialDropout": "dropout", "Identity": "identity", "Permute": "permute", "LocalResponseNormalization": "LRN",
+    "MaxPoolingWithArgmax": "max pool + places", "MaxUnpooling": "max unpool", "Weight": "weight", "Dot": "dot product",
 }  # fmt: skip
 FORMALS = {"kernel": "k", "filters": "c", "width": "c", "stride": "s", "strides": "s", "channels": "c", "units": "c"}
 
@@ -61,7 +62,7 @@ def op_words(layer: Layer, raw: bool = False) -> dict[str, str]:
     if words.get("num_heads") or words.get("num_query_heads"):
         words.pop("key_dim", None)  # what a head is wide follows from the model's width
         words.pop("head_dim", None)
-    first = "" if words else _first_argument(layer)
+    first = "" if words or (layer.role == "merge" and not raw) else _first_argument(layer)
     return {"": name, **words, **({"first": first} if first else {})}
 
 
@@ -101,11 +102,11 @@ def plain_text(path: str, layer: Layer) -> str:
 
 def joined(words: dict[str, str]) -> str:
     """`conv 3×3, 64, /2`."""
-    parts = [word for field, word in words.items() if field]
+    parts = [word for field, word in words.items() if field and word]
     while len(parts) > 1 and len(", ".join(parts)) > LONGEST:
         parts.pop()
     if parts and len(parts[0]) > 2 * LONGEST:
-        parts = [f"{parts[0][:2 * LONGEST]} ..."]
+        parts = [f"{parts[0][: 2 * LONGEST]} ..."]
     return f"{words.get('', '')} {', '.join(parts)}".strip()
 
 
@@ -113,17 +114,23 @@ def layer_text(layer: Layer) -> str:
     return joined(op_words(layer))
 
 
-def common_words(all_words: list[dict[str, str]], environments: list[dict[str, float]]) -> tuple[str, list[str]]:
+def common_words(
+    all_words: list[dict[str, str]], environments: list[dict[str, float]], crowded: bool = False
+) -> tuple[str, list[str]]:
     """One label for layers that stand for each other, and the formals that it uses.
 
-    Numbers that differ become multiples of what differs with them in the blocks' arguments, else their range.
+    Numbers that differ become multiples of what differs with them in the blocks' arguments, else their range; where
+    there is no room, filters that have no formal are left out.
     """
     fields = list(dict.fromkeys(field for words in all_words for field in words))
     used: list[str] = []
     found: dict[str, str] = {}
     for field in fields:
         values = [words.get(field, "/1" if field == "strides" else "") for words in all_words]
+        before = len(used)
         found[field] = values[0] if len(set(values)) == 1 else _symbolic(values, environments, used)
+        if crowded and field == "filters" and len(set(values)) > 1 and len(used) == before and "-" in found[field]:
+            found[field] = ""
     return joined(found), used
 
 

@@ -1,9 +1,9 @@
 """The diagram model: what a figure shows, apart from how it is laid out and written. Every output format reads it.
 
 A figure has panels: the first is the macro view, each other one shows a block drawn once. A panel holds boxes, in
-groups or not, and edges between boxes. Nothing of the graph is lost: boxes and edges say which layers and tensors they stand
-for, `unfold` gives them back.
-"""  # noqa: E501
+groups or not, and edges between boxes. Nothing of the graph is lost: boxes and edges say which layers and tensors they
+stand for, `unfold` gives them back.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from typing import Literal
 Level = Literal["overview", "blocks", "layers", "raw", "block"]
 BoxKind = Literal["layer", "block", "symbol", "bar", "input", "output", "point"]
 EdgeKind = Literal["main", "branch", "residual", "skip"]
+LEGEND = {  # a legend's words; roles that differ from their names in them
+    "normalization": "normalisation", "added": "+ added", "removed": "- removed", "changed": "~ changed",
+}  # fmt: skip
+TOGETHER = ("dense", "embedding")  # roles that share a colour, and so an entry
 Wire = tuple[str, int, str, int]  # a tensor's way in the graph: node, which of its outputs, reader, which of its inputs
 
 
@@ -31,7 +35,7 @@ class Box:
 
     kind: layer (one op with its strips) · block (a row that stands for layers drawn elsewhere or not at all) ·
     symbol (a small circle: label is `+` or `×`) · bar (a concatenation) · input · output · point (where a tensor forks
-    or enters a panel; stands for no layer).
+    or enters a panel, with a name where several do; stands for no layer).
     """
 
     id: str  # unique in the figure
@@ -109,6 +113,13 @@ class Figure:
     panels: tuple[Panel, ...]
     roles: tuple[str, ...] = ()
     title: str = ""
+
+    @property
+    def legend(self) -> tuple[tuple[str, str], ...]:
+        """The legend's entries: a role and its words."""
+        shared = all(role in self.roles for role in TOGETHER)
+        found = {role: LEGEND.get(role, role) for role in self.roles if not (shared and role in TOGETHER[1:])}
+        return tuple((found | {TOGETHER[0]: ", ".join(TOGETHER)} if shared else found).items())
 
 
 def boxes(items: tuple[Box | Group, ...]) -> Iterator[Box]:

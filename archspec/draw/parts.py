@@ -14,9 +14,8 @@ from archspec.layers.formula import Formula
 STRIPS = {"normalization", "activation", "regularization"}
 BEARERS = {"convolution", "dense", "attention", "recurrent", "upsampling", "embedding"}
 SYMBOLS = {"Add", "Multiply", "Subtract"}
-RESHAPES = {"Reshape", "Permute", "Identity"}
-MOST_STRIPS = 3
-LONGEST_STRIP = 22  # characters; a formula that takes more has a box of its own
+RESHAPES, MOST_STRIPS = {"Reshape", "Permute", "Identity"}, 3
+LONGEST_STRIP = 22  # characters
 LEAST_OF_MODULE = 5  # parts of a block that is one whatever the channels of its result
 LONGEST_PERIOD = 6  # of repeats that no loop of the spec tells
 
@@ -118,10 +117,8 @@ class Parts:
         layer = self.graph.nodes[name].layer
         return isinstance(layer, Formula) or type(layer).__name__ in RESHAPES
 
-    def all_plain(self, unit: Unit) -> bool:
-        return self._computes(unit.nodes)
-
-    def _computes(self, nodes: Sequence[str]) -> bool:
+    def all_plain(self, nodes: Sequence[str]) -> bool:
+        """Whether all do, dropout aside."""
         return self.plain(nodes[0]) and all(self.plain(n) or self.role(n) == "regularization" for n in nodes)
 
     # Scopes
@@ -144,7 +141,7 @@ class Parts:
         if self.fuse and (tree.use is not None and tree.use.kind == "path"):
             return items
         nodes = tuple(name for item in items for name in item.nodes)
-        if self.fuse and self._computes(nodes):
+        if self.fuse and self.all_plain(nodes):
             return (Unit(nodes, path),)
         if self.fuse and len(items) == 1:
             (item,) = items
@@ -199,8 +196,9 @@ class Parts:
         merges = self.plain(name) or self._is(name, "Add", "Concatenate")
         if len(item.nodes) > 1 or len(own) != 1 or not merges or len(inputs) < 2:
             return None
-        named = is_given(item.path, self.graph.nodes[name].layer) or not is_given(own[0], self.graph.nodes[own[0]].layer)
-        return Unit((own[0], name), item.path if named else weights[own[0]].path, int(self.plain(name)))
+        weight = weights[own[0]]
+        path = item.path if self._named(item) or not self._named(weight) else weight.path
+        return Unit((own[0], name), path, int(self.plain(name)))
 
     def _is(self, name: str, *classes: str) -> bool:
         return type(self.graph.nodes[name].layer).__name__ in classes
@@ -223,14 +221,15 @@ class Parts:
             return Unit(nodes, item.path, 1 + item.head, item.strips) if pads else None
         if item.block:
             return None
-        if unit.block is None and self.all_plain(unit) and (self.all_plain(item) or self.role(first) == "regularization"):
+        follows = self.all_plain(item.nodes) or self.role(first) == "regularization"
+        if unit.block is None and self.all_plain(unit.nodes) and follows:
             named = item if self._named(item) or not self._named(unit) else unit
             return Unit(nodes, named.path, 0 if named is unit else len(unit.nodes) + item.head, ())
         bears = unit.block is not None or self.role(op) in BEARERS or self.role(op) in STRIPS
         drops = self.role(op) == "pooling" and self.role(first) == "regularization"
         if (bears or drops) and all(self.role(name) in STRIPS for name in item.nodes):
             return Unit(nodes, unit.path, unit.head, unit.strips, unit.block)
-        steps = self.all_plain(item) or (self._is(item.nodes[0], "Weight") and bears)
+        steps = self.all_plain(item.nodes) or (self._is(item.nodes[0], "Weight") and bears)
         if (bears or self.role(op) == "input") and steps and self._fits(unit, item):
             return Unit(nodes, unit.path, unit.head, (*unit.strips, (first, item.path)), unit.block)
         return None
@@ -279,7 +278,9 @@ class Parts:
             for start in range(place, end, period):
                 own = tuple(items[start : start + period])
                 nodes = tuple(name for item in own for name in item.nodes)
-                scopes.append(Scope(nodes, own[-1].path, own, (Use("group", _stem(own[-1].path), None),), 1))
+                outer, within = own[-1].path.rpartition(".")[0], own[0].path.rpartition(".")[0]
+                path = own[-1].path if within == outer else within
+                scopes.append(Scope(nodes, path, own, (Use("group", _stem(path), None),), 1))
             found.append(self._run(scopes))
             place = end
         return found
@@ -306,7 +307,8 @@ class Parts:
             return True
         if last.kind != first.kind or _entries(self.signature(last)) != _entries(self.signature(first)):
             return False
-        return loose or (self._extent(last) == self._extent(first) and self._within(last, first))
+        whole = not (self._module(last) and self._module(first))
+        return loose or (self._shape(last, whole) == self._shape(first, whole) and self._within(last, first))
 
     def _undropped(self, unit: Unit) -> list[str]:
         """Its layers with their arguments, whatever is dropped out after them."""
@@ -319,11 +321,13 @@ class Parts:
         rest = iter(long)
         return all(any(layer is candidate for candidate in rest) for layer in short)
 
-    def _extent(self, part: Scope) -> object:
-        """The shape of its result; of a block that holds no stage, whatever its channels."""
+    def _module(self, part: Scope) -> bool:
+        """Whether it is a block that is one whatever the channels of its result."""
+        return part.kind[0] == "block" and not staged(part) and len(part.items) >= LEAST_OF_MODULE
+
+    def _shape(self, part: Scope, whole: bool) -> object:
         types = self.graph.nodes[part.nodes[-1]].outputs
-        stage = part.kind[0] != "block" or staged(part) or len(part.items) < LEAST_OF_MODULE
-        return tuple(t.shape if stage else t.shape[:-1] for t in types)
+        return tuple(t.shape if whole else t.shape[:-1] for t in types)
 
     def signature(self, part: Part) -> tuple[str, str]:
         """Its layers with their arguments, and how they are wired."""

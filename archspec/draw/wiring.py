@@ -160,7 +160,7 @@ class Wiring:
 
     def _name(self, sources: list[Tensor], further: bool) -> str:
         """What enters: by the name that the spec gave the tensor, else its layer or scope; the first is just x."""
-        known = {tensor: name for name, tensor in reversed(self.graph.tensors.items())}
+        known = {tensor: name for name, tensor in self.graph.tensors.items()}
         known |= {Tensor(name): name for name in self.graph.inputs}
         given = {_stem(known[source]) if source in known else "" for source in sources}
         if len(given) == 1 and "" not in given:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Collection, Sequence
 
-from archspec.draw.labels import detail_words, formal_name, range_text
+from archspec.draw.labels import FORMALS, detail_words, formal_name, is_given, op_words, range_text
 from archspec.draw.parts import Part, Run, Scope, Unit, staged, units
-from archspec.graph.ir import Graph
+from archspec.graph.ir import Graph, Use
 from archspec.graph.text import value_text
 
 LONGEST_NUMBERS = 18  # characters of a row's arguments
@@ -17,22 +16,32 @@ STRIDES = ("stride", "strides")
 COUNTERS = {"i", "depth", "level", "layer", "index", "stage", "block", "number"}
 
 
-def row_name(part: Part) -> str:
+def row_name(part: Part, graph: Graph) -> str:
     """What the author calls it, without the numbers of repeats: `stage2`, `mixed17` for four that follow each other."""
-    if isinstance(part, Scope) and not part.own:
-        return _joint_name([row_name(item) for item in part.items])
+    if isinstance(part, Scope) and not part.own and part.path == part.items[0].path:
+        return _joint_name([row_name(item, graph) for item in part.items])
     own = re.sub(r"_\d+$", "", part.path.rsplit(".", 1)[-1])
     if isinstance(part, Unit):
-        return own
+        layer = graph.nodes[part.nodes[part.head]].layer
+        return own if is_given(part.path, layer) else op_words(layer).get("", "") or own
     if isinstance(part, Scope):
         numbered = part.stem[-1:].isdigit() and part.stem in part.blocks
         return part.stem if numbered or own == "layers" else own
     stems = [member.stem if isinstance(member, Scope) else _bare(member.path) for member in part.members]
-    common = os.path.commonprefix(stems).rstrip("_") or stems[0]
+    common = _beginning(stems).rstrip("_") or stems[0]
     if any(isinstance(member, Scope) and staged(member) for member in part.members):
-        first, last = (re.sub(r"^\D*", "", member.path.rsplit(".", 1)[-1]) for member in part.members[:: len(stems) - 1])
-        return f"{common}{first}-{last}"
+        ends = (part.members[0], part.members[-1])
+        return common + "-".join(re.sub(r"^\D*", "", end.path.rsplit(".", 1)[-1]) for end in ends)
     return common
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """What all names begin with."""
+    low, high = min(names), max(names)
+    alike = 0
+    while alike < len(low) and low[alike : alike + 1] == high[alike : alike + 1]:
+        alike += 1
+    return low[:alike]
 
 
 def _bare(path: str) -> str:
@@ -49,11 +58,18 @@ def _joint_name(names: list[str]) -> str:
 
 def arguments(member: Scope) -> dict[str, int | float | str]:
     """The numbers and words that the spec's names stand for there, without those that only count the repeats."""
+    inside = len(member.uses) - member.own
+    outer, own = member.uses[:inside], member.uses[inside : inside + 1]
+    found = _values(own if member.blocks else (*outer, *own))
+    looped = any(use.variables for use in own)
+    return found or (_values(outer) if looped else {})  # a loop over a block tells its variables, not the arguments
+
+
+def _values(uses: Sequence[Use]) -> dict[str, int | float | str]:
     found: dict[str, int | float | str] = {}
-    outer, own = member.uses[: len(member.uses) - member.own], member.uses[len(member.uses) - member.own :]
-    for use in own if member.blocks else (*outer, *own):
+    for use in uses:
         for name, value in use.variables:
-            counts = name in COUNTERS or (use.iteration and value == use.iteration - 1)
+            counts = name in COUNTERS or (name not in FORMALS and use.iteration and value == use.iteration - 1)
             if isinstance(value, int | float | str) and not isinstance(value, bool) and not counts:
                 found[name] = value
     return found
@@ -144,7 +160,8 @@ def members_of(part: Part) -> tuple[Scope, ...]:
         (part,) = part.items
     if isinstance(part, Run):
         scopes = [member for member in part.members if isinstance(member, Scope)]
-        if any(map(staged, scopes)):  # stages that fold whatever their settings
-            return tuple(inner for scope in scopes for inner in members_of(scope))
+        inner = {members_of(scope)[0].kind[1] for scope in scopes if staged(scope)}
+        if inner and all(staged(scope) or inner & set(scope.blocks) for scope in scopes):
+            return tuple(inner for scope in scopes for inner in members_of(scope))  # stages that fold loosely
         return tuple(scopes)
     return (part,) if isinstance(part, Scope) and part.own else ()
