@@ -11,7 +11,7 @@ from archspec.analysis.cost import node_cost
 from archspec.draw.draft import Draft, environment
 from archspec.draw.labels import types_text
 from archspec.draw.lines import long_skips, main_wires
-from archspec.draw.model import Figure, Level, Panel, boxes
+from archspec.draw.model import Edge, Figure, Level, Panel, boxes
 from archspec.draw.parts import Part, Parts, Run, Scope, Unit, flat, scopes, staged
 from archspec.graph.ir import Graph
 
@@ -129,7 +129,8 @@ class Maker:
         macro = self.skipped(self.panel("macro", [list(rows)]))
         skips = long_skips(macro)
         if len(skips) > 1:
-            macro = replace(macro, shape="u", levels=skips)
+            edges = tuple(self._skip(e) if (e.tail, e.head) in skips else e for e in macro.edges)
+            macro = replace(macro, edges=edges, shape="u", levels=skips)
         return (macro, *micro)
 
     def skipped(self, macro: Panel) -> Panel:
@@ -138,10 +139,13 @@ class Maker:
         lines = []
         for edge in macro.edges:
             if edge.kind == "branch" and edge.wires and order[edge.head] - order[edge.tail] > 2:
-                node, index = edge.wires[0][:2]
-                edge = replace(edge, kind="skip", label=types_text((self.graph.nodes[node].outputs[index],)))
+                edge = self._skip(edge)
             lines.append(edge)
         return replace(macro, edges=tuple(lines))
+
+    def _skip(self, edge: Edge) -> Edge:
+        node, index = edge.wires[0][:2]
+        return replace(edge, kind="skip", label=types_text((self.graph.nodes[node].outputs[index],)))
 
     def block(self, root: Sequence[Part]) -> Panel:
         found = [s for s in scopes(root) if s.kind[1] == self.view.block]

@@ -21,18 +21,21 @@ CHOICES = {
 }
 LEVELS = ("overview", "blocks", "layers", "raw")
 LEAST_TEXT = 7  # points, what journals ask for
+DEFAULT_WIDTH = 3.3  # inches, a column of a paper
+NO_WIDTH = 100.0  # inches, the most
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """level: overview, blocks, layers, raw or `block:NAME`. width: inches. font_size: points, None is the theme's.
+    """level: overview, blocks, layers, raw or `block:NAME`. font_size: points, None is the theme's.
 
+    width: inches; None is a paper's column, or for layers and raw as much as they take.
     palette: a palette's name, or colours by role, over those of the theme. expand, collapse: globs of scope paths.
     """
 
     level: str = "blocks"
     direction: str = "auto"
-    width: float = 3.3
+    width: float | None = None
     font_size: int | None = None
     palette: str | Mapping[str, str] | None = None
     theme: str = "paper"
@@ -62,6 +65,12 @@ class Options:
         return Colours(theme, {**PALETTES[theme.palette], **palette})
 
     @property
+    def inches(self) -> float:
+        if self.width is not None:
+            return self.width
+        return NO_WIDTH if self.level in ("layers", "raw") else DEFAULT_WIDTH
+
+    @property
     def text_size(self) -> int:
         return self.font_size if self.font_size is not None else THEMES[self.theme].font_size
 
@@ -79,7 +88,8 @@ def options(*sources: Mapping[str, Any]) -> Options:
     for name in ("expand", "collapse"):
         given = values.get(name, ())
         values[name] = (given,) if isinstance(given, str) else tuple(given)
-    values["width"] = _inches(values.get("width", 3.3))
+    if values.get("width") is not None:
+        values["width"] = _inches(values["width"])
     found = Options(**values)
     for name, choices in CHOICES.items():
         if getattr(found, name) not in choices:
@@ -102,7 +112,7 @@ def _inches(width: object) -> float:
         inches = float(text)
     except ValueError:
         raise DrawError(f"width must be inches, as 3.3in, got {width!r}") from None
-    if not 1 <= inches <= 100:
+    if not 1 <= inches <= NO_WIDTH:
         raise DrawError(f"width must be from 1 to 100 inches, got {inches:g}")
     return inches
 
