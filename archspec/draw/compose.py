@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archspec.draw import legend
 from archspec.draw.dot import Writer, attributes, head, placed, quoted
@@ -23,11 +23,12 @@ MOST_COLUMNS = 4
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A figure with everything in its place: the DOT, and its size in points."""
+    """A figure with everything in its place: the DOT, its size in points, whether its main panel lies."""
 
     dot: str
     width: float
     height: float
+    lying: bool = False
 
     def excess(self, width: float) -> float:
         """By how many points it is too wide, and by how much too tall for its page; 0 where it fits."""
@@ -58,7 +59,7 @@ def compose(figure: Figure, layouts: Sequence[Layout], style: Style, width: floa
         if not tried[-1][0]:
             break
     best = min(tried, key=lambda way: way[0])[1]
-    return _sized(_written(figure, best, style), best.rect)
+    return replace(_sized(_written(figure, best, style), best.rect), lying=style.lying)
 
 
 def _sized(dot: str, rect: Rect) -> Composed:

@@ -175,7 +175,8 @@ def box_attributes(box: Box, style: Style, size: Size, centred: bool) -> Values:
         found["width"] = f"{size.width / POINTS:.4f}"
     if size.height:
         found["height"] = f"{size.height / POINTS:.4f}"
-    styles = ["rounded"] * (box.kind in ("input", "output")) + ["filled"] + ["dashed"] * box.partial
+    rounded = box.kind in ("input", "output") and not style.lying  # corners grow with the height
+    styles = ["rounded"] * rounded + ["filled"] + ["dashed"] * box.partial
     return found | ({"style": ",".join(styles)} if len(styles) > 1 else {})
 
 

@@ -179,7 +179,9 @@ class Parts:
         if isinstance(last, Run) or isinstance(item_first, Run) or type(last) is not type(item_first):
             return False
         mine = set(item.nodes)
-        if not any(reader in mine for part in run for name in part.nodes for reader in self.graph.readers[name]):
+        if not any(
+            reader in mine for part in reversed(run) for name in part.nodes for reader in self.graph.readers[name]
+        ):
             return False
         if isinstance(last, Unit) and isinstance(item_first, Unit):
             bearer = self.role(last.nodes[last.head]) in BEARERS | {"pooling"}

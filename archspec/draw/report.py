@@ -26,7 +26,7 @@ class Report:
 
     overlaps: boxes over each other. crossings: an edge's ends and the foreign box that it goes through. outside: edges
     that leave the frame around both their ends. tight: boxes whose text is wider than they are. uneven: boxes that are
-    not as wide as the others of their column.
+    not as wide as the others of their column, or as high as those of their row.
     """
 
     nodes: int
@@ -68,7 +68,7 @@ def report(figure: Figure, composed: Composed, engine: Engine) -> Report:
         tuple(_crossings(layout, rects)),
         tuple(ends for panel in figure.panels for ends in _outside(panel, layout)),
         tuple(_tight(found["objects"], layout)),
-        tuple(id for panel in figure.panels for id in _uneven(panel, layout)),
+        tuple(_uneven(figure, layout, composed.lying)),
     )
 
 
@@ -107,11 +107,14 @@ def _tight(objects: list[dict[str, Any]], layout: Layout) -> Iterator[str]:
                     break
 
 
-def _uneven(panel: Panel, layout: Layout) -> Iterator[str]:
-    rows = {box.id for box in boxes(panel.items) if box.kind in ROWS}
-    for ids in columns(panel):
-        widths = {id: layout.nodes[id].width for id in ids if id in rows}
-        yield from (id for id, width in widths.items() if width < max(widths.values()) - TOUCH)
+def _uneven(figure: Figure, layout: Layout, lying: bool) -> Iterator[str]:
+    for panel in figure.panels:
+        rows = {box.id for box in boxes(panel.items) if box.kind in ROWS}
+        high = lying and panel is figure.panels[0]
+        for ids in columns(panel):
+            places = {id: layout.nodes[id] for id in ids if id in rows}
+            sizes = {id: place.height if high else place.width for id, place in places.items()}
+            yield from (id for id, size in sizes.items() if size < max(sizes.values()) - TOUCH)
 
 
 def to_json(report: Report) -> dict[str, Any]:
