@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 
 from archspec import load
-from archspec.draw import DrawError, Engine, Fonts, draw, engine, fonts, measure, options
+from archspec.draw import DrawError, Engine, Fonts, draw, engine, fonts, options
 from archspec.draw import picture as picture_module
-from archspec.draw.dot import Style, panel_dot
+from archspec.draw.dot import panel_dot
 from archspec.draw.engine import render
 from archspec.draw.fold import View, figure
 from archspec.draw.labels import layer_text
 from archspec.draw.model import boxes, groups, unfold
 from archspec.draw.palette import FILLS, INK
+from archspec.draw.style import Style
 from archspec.graph.ir import Graph, Origin, Use
 from archspec.layers import catalogue, parse_layer
 from tests.graphs import GraphBuilder, bottleneck, conv_bn
@@ -78,7 +79,7 @@ def odd() -> Graph:
 GRAPHS = {"residual": residual, "encoder": encoder, "odd": odd}
 
 
-SPECS = sorted((Path(__file__).parents[1] / "specs").glob("*.yaml"))
+SPECS = sorted(path for path in (Path(__file__).parents[1] / "specs").glob("*.yaml") if path.stem != "index")
 LEVELS: tuple[Any, ...] = ("overview", "blocks", "layers", "raw")
 
 
@@ -119,26 +120,15 @@ def test_a_figure_unfolds_to_the_graph(name: str, level: Any) -> None:
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_figures_of_the_zoo_unfold_and_fit_a_column(path: Path) -> None:
+def test_figures_of_the_zoo_unfold(path: Path) -> None:
     graph = load(path).graph
     for level in LEVELS:
         assert unfold(figure(graph, View(level))) == (set(graph.nodes), wires(graph))
     shown = figure(graph, View("overview")).panels[0]
     assert sum(1 for _ in boxes(shown.items)) <= 12
-    if engine() is None:
-        return
-    found = measure(graph)
-    assert found.nodes <= 25 and found.width <= 3.3 and found.height <= 9 and found.aspect <= 2.2
-    assert found.smallest_text >= 7 and found.overlaps == () and found.crossings == ()
 
 
 SPEC = {path.stem: path for path in SPECS}
-
-
-@needs_engine
-def test_resnet50_fits_where_a_paper_has_room() -> None:
-    found = measure(load(f"{SPEC['resnet']}@resnet50").graph)
-    assert found.nodes <= 20 and found.width <= 3.3 and found.height <= 3.9
 
 
 def test_resnet50_has_its_stages_and_one_bottleneck() -> None:
@@ -282,11 +272,6 @@ def test_formats(format: str, direction: Any, tmp_path: Path) -> None:
 @needs_engine
 def test_the_format_may_be_given(tmp_path: Path) -> None:
     assert draw(encoder(), tmp_path / "picture", format="svg").read_bytes().startswith(b"<?xml")
-
-
-@needs_engine
-def test_pdf_has_its_fonts_in_it(tmp_path: Path) -> None:
-    assert b"/FontFile" in draw(encoder(), tmp_path / "x.pdf").read_bytes()
 
 
 @needs_engine
