@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from archspec.draw.compose import MARGIN, Composed, compose
 from archspec.draw.dot import panel_dot, sizes
 from archspec.draw.engine import DrawError, Engine, face, layouts
-from archspec.draw.fold import FoldError, View, figure
+from archspec.draw.fold import FoldError, figure
 from archspec.draw.geometry import POINTS, Layout, framed, read
 from archspec.draw.horseshoe import is_u, u_layout
 from archspec.draw.metrics import Face
@@ -32,16 +33,21 @@ class Budget:
     nodes: int
     rows: int
     inline: int
-    frames: bool
+    frames: bool = False
 
 
-# From much to little.
+# From much to little; those of a line show the same, arranged another way.
 BUDGETS = (
-    Budget(25, 16, 14, True), Budget(25, 16, 14, False), Budget(25, 12, 8, True), Budget(25, 12, 8, False),
-    Budget(18, 9, 6, False), Budget(12, 9, 6, False), Budget(8, 8, 5, False), Budget(6, 6, 4, False),
-    Budget(5, 5, 3, False), Budget(4, 4, 2, False),
-)  # fmt: skip
-BATCHES = (1, 3, 6)  # budgets laid out in one run of Graphviz; most figures fit at the first
+    (Budget(25, 16, 14, True), Budget(25, 16, 14)),
+    (Budget(25, 12, 8, True), Budget(25, 12, 8)),
+    (Budget(18, 9, 6),),
+    (Budget(12, 9, 6),),
+    (Budget(8, 8, 5),),
+    (Budget(6, 6, 4),),
+    (Budget(5, 5, 3),),
+    (Budget(4, 4, 2),),
+)
+BATCHES = (1, 3, 4, 99)  # trials laid out in one run of Graphviz; most figures fit at the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +64,16 @@ def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | Non
     The levels `layers` and `raw` may be as tall as they like, and as wide where no width is given.
     """
     letters = face(graphviz, chosen.text_size, chosen.text_size - 1)
+    figures = Figures(graph, chosen, marked)
     if chosen.level in ("layers", "raw"):
-        (shown,) = _figures(graph, chosen, marked, BUDGETS[:1])
+        shown = figures.of(BUDGETS[0][0])
         candidate = Candidate(shown, style_of(shown, chosen, letters))
-        composed = _composed([candidate], chosen, graphviz)[0]
-        return _within(candidate, composed, chosen)
+        return _within(candidate, _composed([candidate], chosen, graphviz)[0], chosen)
     tried: list[tuple[float, Candidate, Composed]] = []
-    start = 0
-    for size in BATCHES if chosen.level == "blocks" else (1,):
-        found = _candidates(graph, chosen, letters, marked, BUDGETS[start : start + size])
-        start += size
+    trials = iter(_trials(chosen))
+    for size in BATCHES:
+        batch = list(islice(trials, size))
+        found = [new for budget, shapes in batch for new in _looks(figures.of(budget), shapes, chosen, letters)]
         new = [candidate for candidate in found if all(candidate != other for _, other, _ in tried)]
         for candidate, composed in zip(new, _composed(new, chosen, graphviz), strict=True):
             tried.append((composed.excess(chosen.inches), candidate, composed))
@@ -75,6 +81,39 @@ def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | Non
                 return candidate.figure, composed
     _, candidate, composed = min(tried, key=lambda way: way[0])
     return _within(candidate, composed, chosen)
+
+
+def _trials(chosen: Options) -> list[tuple[Budget, str]]:
+    """What to try, the most telling first: other arrangements before the shapes go, these before layers do."""
+    budgets = BUDGETS if chosen.level == "blocks" else ((BUDGETS[0][0],),)
+    shapes = tuple(dict.fromkeys((chosen.shapes, "none")))
+    return [(budget, kind) for same in budgets for kind in shapes for budget in same]
+
+
+class Figures:
+    """The figures of a graph, each made once."""
+
+    def __init__(self, graph: Graph, chosen: Options, marked: Marked | None) -> None:
+        self.graph, self.view, self.marked = graph, chosen.view(), marked
+        self.made: dict[Budget, Figure] = {}
+
+    def of(self, budget: Budget) -> Figure:
+        if budget not in self.made:
+            view = replace(self.view, nodes=budget.nodes, rows=budget.rows, inline=budget.inline, frames=budget.frames)
+            try:
+                shown = figure(self.graph, view)
+            except FoldError as error:
+                raise DrawError(str(error)) from None
+            self.made[budget] = self.marked(shown) if self.marked else shown
+        return self.made[budget]
+
+
+def _looks(shown: Figure, shapes: str, chosen: Options, letters: Face) -> list[Candidate]:
+    """A figure as it is asked for, and with narrow boxes of more lines; without what is too wide in any case."""
+    style = style_of(shown, replace(chosen, shapes=shapes), letters)
+    narrow = Candidate(shown, replace(style, limit=NARROW * style.size))
+    wide = Candidate(shown, style)
+    return [wide, narrow] if _widest(wide) <= chosen.inches * POINTS - MARGIN else [narrow]
 
 
 def _within(candidate: Candidate, composed: Composed, chosen: Options) -> tuple[Figure, Composed]:
@@ -87,34 +126,6 @@ def _within(candidate: Candidate, composed: Composed, chosen: Options) -> tuple[
         f"the figure needs {needed:.1f} in and has {chosen.inches:g}; text is never shrunk:"
         f" give it --width {needed:.1f}in, or show less: {', '.join(others)}"
     )
-
-
-def _figures(
-    graph: Graph, chosen: Options, marked: Marked | None, budgets: tuple[Budget, ...]
-) -> Iterator[Figure]:  # fmt: skip
-    for budget in budgets:
-        view: View = replace(
-            chosen.view(), nodes=budget.nodes, rows=budget.rows, inline=budget.inline, frames=budget.frames
-        )
-        try:
-            shown = figure(graph, view)
-        except FoldError as error:
-            raise DrawError(str(error)) from None
-        yield marked(shown) if marked else shown
-
-
-def _candidates(
-    graph: Graph, chosen: Options, letters: Face, marked: Marked | None, budgets: tuple[Budget, ...]
-) -> list[Candidate]:  # fmt: skip
-    """Every figure that the budgets give: as it is asked for, with narrow boxes of more lines, both without shapes."""
-    found: list[Candidate] = []
-    for shown in _figures(graph, chosen, marked, budgets):
-        for shapes in dict.fromkeys((chosen.shapes, "none")):
-            style = style_of(shown, replace(chosen, shapes=shapes), letters)
-            narrow = replace(style, limit=NARROW * style.size)
-            found += [new for s in (style, narrow) if (new := Candidate(shown, s)) not in found]
-    fit = [candidate for candidate in found if _widest(candidate) <= chosen.inches * POINTS - MARGIN]
-    return fit or found[-1:]
 
 
 def _widest(candidate: Candidate) -> float:

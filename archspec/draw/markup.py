@@ -52,6 +52,8 @@ def _standing(box: Box, style: Style) -> list[Line]:
     if box.kind != "block":
         label = f"{box.label} {times}" if times and shape else box.label
         return [Line(label, shape or times, right_bold=bool(times and not shape))]
+    if not times and not box.detail:
+        return [Line(box.label, shape, bold=True)]
     head = Line(box.label, times, bold=True, right_bold=True)
     return [head, Line(box.detail, shape, small=True)] if box.detail or shape else [head]
 
