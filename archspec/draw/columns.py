@@ -10,9 +10,7 @@ from archspec.draw.model import Edge, Panel, boxes
 def columns(panel: Panel) -> list[tuple[str, ...]]:
     """The ids of each column's boxes: those along main lines, and those that only read each other."""
     if panel.shape == "u":
-        order = [box.id for box in boxes(panel.items)]
-        down, up = (order.index(id) for id in panel.levels[-1])
-        return [tuple(order[: down + 1]), *((id,) for id in order[down + 1 : up]), tuple(order[up:])]
+        return [ids for ids in sides(panel) if ids]
     leader = {box.id: box.id for box in boxes(panel.items)}
     for edge in _straight(panel.edges):
         leader[_first(leader, edge.head)] = _first(leader, edge.tail)
@@ -20,6 +18,14 @@ def columns(panel: Panel) -> list[tuple[str, ...]]:
     for id in leader:
         found.setdefault(_first(leader, id), []).append(id)
     return [tuple(ids) for ids in found.values()]
+
+
+def sides(panel: Panel) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Of a U: the boxes on its left, the one that may lie in the middle of its bottom, those on its right, in order."""
+    order = tuple(box.id for box in boxes(panel.items))
+    first, last = order.index(panel.levels[-1][0]) + 1, order.index(panel.levels[-1][1])
+    half = (last - first) // 2
+    return order[: first + half], order[first + half : last - half], order[last - half :]
 
 
 def _straight(edges: tuple[Edge, ...]) -> list[Edge]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise, zip_longest
 
+from archspec.draw.columns import sides
 from archspec.draw.geometry import Layout, Place, Rect, Way
 from archspec.draw.model import Edge, Panel, boxes
 from archspec.draw.style import Style
@@ -26,8 +27,7 @@ def is_u(panel: Panel) -> bool:
 
 def u_layout(panel: Panel, sizes: Mapping[str, Place], width: float, style: Style) -> Layout:
     """The U in at most a width, if its boxes let it; skips as long as their labels need. `sizes` are the boxes'."""
-    order = [box.id for box in boxes(panel.items)]
-    rows, bottom = _rows(panel, order)
+    rows, bottom = _rows(panel)
     left = max(sizes[a].width for a, _ in rows if a)
     right = max(sizes[b].width for _, b in rows if b)
     labels = [_label_width(edge, style) + 14 for edge in panel.edges if _label_width(edge, style)]
@@ -50,17 +50,17 @@ def u_layout(panel: Panel, sizes: Mapping[str, Place], width: float, style: Styl
     return Layout(places, ways, {})
 
 
-def _rows(panel: Panel, order: list[str]) -> tuple[list[Row], list[str]]:
+def _rows(panel: Panel) -> tuple[list[Row], tuple[str, ...]]:
     """Boxes at equal height, from the top; what is above or between levels stands close to the lower one."""
+    down, bottom, up = sides(panel)
+    up = up[::-1]
     rows: list[Row] = []
-    down, up = 0, len(order)
     for a, b in panel.levels:
-        i, j = order.index(a), order.index(b)
-        lefts, rights = order[down:i], order[j + 1 : up][::-1]
-        rows += list(zip_longest(lefts[::-1], rights[::-1]))[::-1]
+        i, j = down.index(a), up.index(b)
+        rows += list(zip_longest(down[:i][::-1], up[:j][::-1]))[::-1]
         rows.append((a, b))
-        down, up = i + 1, j
-    return rows, order[down:up]
+        down, up = down[i + 1 :], up[j + 1 :]
+    return rows + list(zip_longest(down, up)), bottom
 
 
 def _way(edge: Edge, places: Mapping[str, Place], bottom: set[str], style: Style) -> Way:
