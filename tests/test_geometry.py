@@ -18,7 +18,7 @@ import pytest
 
 from archspec import load
 from archspec.draw import DrawError, draw, engine, options
-from archspec.draw.columns import columns
+from archspec.draw.columns import columns, sides
 from archspec.draw.compose import Composed
 from archspec.draw.engine import FONT, face, layouts, render
 from archspec.draw.fit import fitted
@@ -33,13 +33,15 @@ from archspec.draw.wrap import wrapped
 from archspec.graph.ir import Graph
 from tests.graphs import GraphBuilder
 
+engine_module = sys.modules["archspec.draw.engine"]  # in the package, the name is that of a function
+
 pytestmark = pytest.mark.skipif(engine() is None, reason="needs Graphviz")
 
 ROOT = Path(__file__).parents[1]
 SPECS = sorted(path.stem for path in (ROOT / "specs").glob("*.yaml") if path.stem != "index")
 VARIANTS = (
     "resnet@resnet18", "resnet@resnet152", "resnet@cifar20", "resnet@keras_resnet50v2", "mobilenet@v2", "vgg@vgg19",
-    "inception@v2", "inception@rethinking",
+    "inception@v2", "inception@rethinking", "unet@small", "unet@zhixuhao",
 )  # fmt: skip
 # Options under which nothing may overlap or leave its frame either, and the figure is as wide as it may be.
 LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -119,6 +121,39 @@ def test_unet_is_a_u_with_shapes_on_its_skips() -> None:
     assert len({round(layout.nodes[right].x, 1) for _, right in macro.levels}) == 1
     bottom = layout.nodes[list(layout.nodes)[list(layout.nodes).index(macro.levels[-1][0]) + 1]]
     assert all(bottom.y < layout.nodes[id].y for pair in macro.levels for id in pair)
+
+
+@pytest.mark.parametrize(("spec", "bottom"), [("unet", 1), ("unet@small", 1), ("unet@zhixuhao", 0)])
+def test_the_bottom_of_a_u_goes_round(spec: str, bottom: int) -> None:
+    """One box in the middle, or none where their number is even; the others share the sides."""
+    shown, composed, _ = made(spec)
+    macro, layout = shown.panels[0], placed(composed)
+    left, middle, right = sides(macro)
+    assert len(middle) == bottom and len(left) + len(middle) + len(right) == len(list(boxes(macro.items)))
+    for ids, falls in ((left, True), (right, False)):
+        heights = [layout.nodes[id].y for id in ids]
+        assert heights == sorted(heights, reverse=falls)
+        assert len({round(layout.nodes[id].x) for id in ids}) == 1
+
+
+def test_graphviz_runs_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for the letters and once for the layout, where the first figure fits; each process takes long."""
+    runs: list[int] = []
+    run_graphviz = engine_module._run
+
+    def counted(dots: list[str], *arguments: Any) -> bytes:
+        runs.append(len(dots))
+        return run_graphviz(dots, *arguments)
+
+    monkeypatch.setattr(engine_module, "_run", counted)
+    face.cache_clear()
+    graphviz = engine()
+    assert graphviz
+    fitted(graph_of("resnet@resnet152"), options(), graphviz)
+    assert len(runs) == 2
+    runs.clear()
+    fitted(graph_of("transformer"), options(), graphviz)
+    assert len(runs) <= 4
 
 
 def chain(length: int, filters: int = 8) -> Graph:

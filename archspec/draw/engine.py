@@ -18,6 +18,7 @@ from archspec.draw.metrics import BOLD, REGULAR, Face
 
 INSTALL = 'install Graphviz: pip install "archspec[diagrams]", or the system\'s package (apt-get install graphviz)'
 INSTALL_FONTS = "install fonts, for example: apt-get install fonts-liberation"
+PNG = b"\x89PNG\r\n\x1a\n"  # how such files begin
 DOTS_PER_INCH = 300  # of PNG files; never in the DOT, where old releases break their SVG over it
 
 # Graphviz's library may end the process or run for ever; in a process of its own it cannot take ours along.
@@ -100,7 +101,8 @@ def face(engine: Engine, *sizes: int) -> Face:
 def fonts(engine: Engine) -> Fonts:
     """Looks for fonts by drawing: without any, a letter comes out like a blank."""
     node = f'shape=box, fixedsize=true, fontname="{FONT}"'
-    letter, blank = (render(f'digraph {{ a [{node}, label="{content}"] }}', "png", engine) for content in "M ")
+    dots = [f'digraph {{ a [{node}, label="{content}"] }}' for content in "M "]
+    letter, blank = _run(dots, "png", "dot", engine, 120).split(PNG)[1:]
     return Fonts(letter != blank, _family())
 
 
