@@ -14,7 +14,7 @@ from archspec.draw.geometry import POINTS, Layout, framed, read
 from archspec.draw.horseshoe import is_u, u_layout
 from archspec.draw.metrics import Face
 from archspec.draw.model import Figure, Panel, boxes, groups
-from archspec.draw.options import DEFAULT_WIDTH, Options
+from archspec.draw.options import Options
 from archspec.draw.shapes import with_shapes_on_edges
 from archspec.draw.style import Style
 from archspec.graph.ir import Graph
@@ -23,6 +23,7 @@ Marked = Callable[[Figure], Figure]
 FRAME_ROOM = 4.0  # points between a frame and an edge inside it
 MOST_LYING = 10  # boxes of a figure that may lie on a wide page
 WIDE_PAGE = 6.0  # inches
+WIDEST_BOX = 6.6  # inches, wherever there is more
 NARROW = 12.5  # times the text's size
 
 
@@ -183,7 +184,7 @@ def style_of(shown: Figure, chosen: Options, letters: Face | None = None) -> Sty
     wide = chosen.direction == "auto" and few and chosen.inches >= WIDE_PAGE and not u and first.shape != "free"
     lying = chosen.direction == "LR" or wide
     rankdir = "LR" if lying else "BT" if chosen.order == "upward" and not u else "TB"
-    limit = min(chosen.inches, DEFAULT_WIDTH * 2) * POINTS - 2 * MARGIN
+    limit = min(chosen.inches, WIDEST_BOX) * POINTS - 2 * MARGIN
     return Style(
         chosen.colours(), chosen.text_size, rankdir, chosen.shapes, chosen.trainable, u, letters or Face(), limit
     )

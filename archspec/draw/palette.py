@@ -35,7 +35,10 @@ INK = "#222222"
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """The colours beside the roles', and the size of text in points. `ink` is for text in boxes, `text` on paper."""
+    """The colours beside the roles', the size of text in points, the page's width in inches.
+
+    `ink` is for text in boxes, `text` for that on paper.
+    """
 
     ink: str = INK
     text: str = INK
@@ -47,12 +50,13 @@ class Theme:
     group: str = "#F4F6F8"
     group_line: str = "#9AA5B1"
     font_size: int = 8
+    width: float = 3.3
     palette: str = "tol-light"
 
 
 THEMES = {
     "paper": Theme(),
-    "slide": Theme(font_size=14),
+    "slide": Theme(font_size=14, width=10),
     "dark": Theme(
         text="#EEEEEE", line="#CCCCCC", muted="#BBBBBB", paper="#1E1E1E", group="#2B2F33", group_line="#77808A"
     ),
