@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from archspec.draw import legend
 from archspec.draw.dot import Writer, attributes, head, placed, quoted
@@ -30,11 +30,15 @@ class Composed:
     height: float
     lying: bool = False
 
-    def excess(self, width: float) -> float:
-        """By how many points it is too wide, and by how much too tall for its page; 0 where it fits."""
-        wide, tall = self.width - width * POINTS, self.height - MOST_HEIGHT * POINTS
-        slender = self.height - MOST_ASPECT * self.width
-        return max(wide, 0.0) * 1000 + max(tall, slender, 0.0)
+    def excess(self, inches: float) -> float:
+        """How far it is from fitting its page; 0 where it does."""
+        return excess(self.width, self.height, inches)
+
+
+def excess(width: float, height: float, inches: float) -> float:
+    """By how many points a figure is too wide, which weighs most, and by how many it is too tall or too slender."""
+    wide, tall = width - inches * POINTS, height - MOST_HEIGHT * POINTS
+    return max(wide, 0.0) * 1000 + max(tall, height - MOST_ASPECT * width, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +59,15 @@ def compose(figure: Figure, layouts: Sequence[Layout], style: Style, width: floa
     for number in range(1, _most_columns(figure, layouts[0]) + 1):
         macro = wrapped(figure.panels[0], layouts[0], number, style.rankdir) if number > 1 else layouts[0]
         found = _arranged(figure, [macro, *layouts[1:]], style, width * POINTS - MARGIN, with_legend)
-        tried.append((_sized("", found.rect).excess(width), found))
+        tried.append((excess(*_size(found.rect), width), found))
         if not tried[-1][0]:
             break
     best = min(tried, key=lambda way: way[0])[1]
-    return replace(_sized(_written(figure, best, style), best.rect), lying=style.lying)
+    return Composed(_written(figure, best, style), *_size(best.rect), lying=style.lying)
 
 
-def _sized(dot: str, rect: Rect) -> Composed:
-    return Composed(dot, rect.width + MARGIN, rect.height + MARGIN)
+def _size(rect: Rect) -> tuple[float, float]:
+    return rect.width + MARGIN, rect.height + MARGIN
 
 
 def _most_columns(figure: Figure, macro: Layout) -> int:
@@ -71,9 +75,7 @@ def _most_columns(figure: Figure, macro: Layout) -> int:
     return 1 if macro_panel.shape == "u" or len(macro.nodes) < 4 else MOST_COLUMNS
 
 
-def _arranged(
-    figure: Figure, layouts: Sequence[Layout], style: Style, limit: float, with_legend: bool
-) -> Arranged:  # fmt: skip
+def _arranged(figure: Figure, layouts: Sequence[Layout], style: Style, limit: float, with_legend: bool) -> Arranged:
     """Each panel as high up as it goes, its notes under it, then the legend where the figure grows least."""
     taken: list[Rect] = []
     panels: list[Layout] = []

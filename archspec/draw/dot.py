@@ -123,8 +123,8 @@ class Writer:
 
     def _frame(self, label: str) -> Values:
         theme = self.style.colours.theme
-        return {"label": label, "labeljust": "l", "style": "filled", "fillcolor": theme.group,
-            "color": theme.group_line, "penwidth": "0.6"}  # fmt: skip
+        found = {"label": label, "labeljust": "l", "style": "filled", "penwidth": "0.6"}
+        return found | {"fillcolor": theme.group, "color": theme.group_line}
 
     def _framed(self, id: str, values: Values) -> Values:
         return values | placed_frame(self.layout.frames[f"cluster_{id}"]) if self.layout else values
@@ -209,9 +209,9 @@ def placed_frame(frame: Frame) -> Values:
 
 def placed_way(way: Way) -> Values:
     ends = "".join(f"{mark},{p[0]:.2f},{p[1]:.2f} " for mark, p in (("e", way.end), ("s", way.start)) if p)
-    points = way.points
+    points, around = way.points, way.rect.grown(0.5)
     for _ in range(MOST_HALVINGS):
-        if all(Rect(x, y, x, y).within(way.rect.grown(0.5)) for x, y in points):
+        if all(Rect(x, y, x, y).within(around) for x, y in points):
             break
         points = halved(points)  # a page is as large as all control points need, not only the curves
     found = {"pos": ends + " ".join(f"{x:.2f},{y:.2f}" for x, y in points)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -48,7 +48,7 @@ BUDGETS = (
     (Budget(5, 5, 3),),
     (Budget(4, 4, 2),),
 )
-BATCHES = (1, 3, 4, 99)  # trials laid out in one run of Graphviz; most figures fit at the first
+BATCHES = (1, 3, 4, 4, 99)  # trials laid out in one run of Graphviz; most figures fit at the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | Non
     if chosen.level in ("layers", "raw"):
         shown = figures.of(BUDGETS[0][0])
         candidate = Candidate(shown, style_of(shown, chosen, letters))
-        return _within(candidate, _composed([candidate], chosen, graphviz)[0], chosen)
+        return _within(candidate, next(_composed([candidate], chosen, graphviz)), chosen)
     tried: list[tuple[float, Candidate, Composed]] = []
     trials = iter(_trials(chosen))
     for size in BATCHES:
@@ -137,8 +137,8 @@ def _widest(candidate: Candidate) -> float:
     return max((size.width for panel, style in panels for size in sizes(panel, style).values()), default=0.0)
 
 
-def _composed(candidates: list[Candidate], chosen: Options, graphviz: Engine) -> list[Composed]:
-    """All laid out in one run; panels that figures share only once."""
+def _composed(candidates: list[Candidate], chosen: Options, graphviz: Engine) -> Iterator[Composed]:
+    """All laid out in one run, panels that figures share only once; each put together when it is asked for."""
     dots: dict[str, None] = {}
     panels: list[list[tuple[Panel, Style, str]]] = []
     for candidate in candidates:
@@ -150,16 +150,9 @@ def _composed(candidates: list[Candidate], chosen: Options, graphviz: Engine) ->
         panels.append(shown)
         dots |= dict.fromkeys(dot for _, _, dot in shown)
     found = dict(zip(dots, map(read, layouts(list(dots), graphviz)), strict=True)) if dots else {}
-    return [
-        compose(
-            candidate.figure,
-            [_finished(panel, found[dot], style, chosen.inches) for panel, style, dot in shown],
-            candidate.style,
-            chosen.inches,
-            chosen.legend,
-        )
-        for candidate, shown in zip(candidates, panels, strict=True)
-    ]
+    for candidate, shown in zip(candidates, panels, strict=True):
+        placed = [_finished(panel, found[dot], style, chosen.inches) for panel, style, dot in shown]
+        yield compose(candidate.figure, placed, candidate.style, chosen.inches, chosen.legend)
 
 
 def _finished(panel: Panel, layout: Layout, style: Style, width: float) -> Layout:

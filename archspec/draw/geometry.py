@@ -89,9 +89,9 @@ class Way:
     @property
     def rect(self) -> Rect:
         """Around the curve itself; its control points may lie outside."""
-        ends = [p for p in (self.start, self.end) if p]
-        line = [Rect(x, y, x, y) for x, y in [*samples(self.points), *ends]]
-        return Rect.around([*line, *filter(None, [self.label_rect])])
+        xs, ys = zip(*samples(self.points), *(p for p in (self.start, self.end) if p), strict=True)
+        line = Rect(min(xs), min(ys), max(xs), max(ys))
+        return Rect.around([line, self.label_rect]) if self.label_rect else line
 
 
 @dataclass(frozen=True, slots=True)

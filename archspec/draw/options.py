@@ -21,6 +21,13 @@ CHOICES = {
     "shapes": ("node", "edge", "none"),
     "order": ("downward", "upward"),
 }
+KINDS = {
+    "legend": (bool, "true or false"),
+    "trainable": (bool, "true or false"),
+    "title": (str, "text"),
+    "level": (str, "text"),
+    "only": (str, "text"),
+}
 LEVELS = ("overview", "blocks", "layers", "raw")
 LEAST_TEXT = 7  # points, what journals ask for
 NO_WIDTH = 100.0  # inches, the most
@@ -99,8 +106,7 @@ def _check(found: Options) -> None:
     for name, choices in CHOICES.items():
         if getattr(found, name) not in choices:
             raise DrawError(f"unknown {name} {getattr(found, name)!r}; known are {', '.join(choices)}")
-    for name, kind, words in (("legend", bool, "true or false"), ("trainable", bool, "true or false"),
-        ("title", str, "text"), ("level", str, "text"), ("only", str, "text")):  # fmt: skip
+    for name, (kind, words) in KINDS.items():
         if not isinstance(getattr(found, name), kind):
             raise DrawError(f"{name} must be {words}, got {getattr(found, name)!r}")
     size = found.text_size
