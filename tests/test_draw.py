@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from archspec import load
-from archspec.draw import DrawError, Engine, Fonts, draw, engine, fonts, measure, options
+from archspec.draw import DrawError, Engine, Fonts, draw, engine, fonts, options
 from archspec.draw import picture as picture_module
-from archspec.draw.dot import Style, panel_dot
+from archspec.draw.dot import panel_dot
 from archspec.draw.engine import render
 from archspec.draw.fold import View, figure
 from archspec.draw.palette import FILLS, INK
+from archspec.draw.style import Style
 from archspec.graph.ir import Graph, Origin, Use
 from archspec.layers import catalogue
 from tests.graphs import GraphBuilder, bottleneck, conv_bn
@@ -76,7 +76,8 @@ def odd() -> Graph:
 GRAPHS = {"residual": residual, "encoder": encoder, "odd": odd}
 
 
-SPECS = [path for path in sorted((Path(__file__).parents[1] / "specs").glob("*.yaml")) if path.stem != "index"]
+SPECS = sorted(path for path in (Path(__file__).parents[1] / "specs").glob("*.yaml") if path.stem != "index")
+LEVELS: tuple[Any, ...] = ("overview", "blocks", "layers", "raw")
 
 
 def dots(graph: Graph, view: View) -> str:
@@ -104,21 +105,7 @@ def test_dot_does_not_depend_on_the_hash_seed(seed: str) -> None:
     assert run.stdout == (GOLDEN / "encoder_blocks.dot").read_bytes()
 
 
-@needs_engine
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_figures_of_the_zoo_fit_a_column(path: Path) -> None:
-    found = measure(load(path).graph)
-    assert found.nodes <= 25 and found.width <= 3.3 and found.height <= 9 and found.aspect <= 2.2
-    assert found.smallest_text >= 7 and found.overlaps == () and found.crossings == ()
-
-
 SPEC = {path.stem: path for path in SPECS}
-
-
-@needs_engine
-def test_resnet50_fits_where_a_paper_has_room() -> None:
-    found = measure(load(f"{SPEC['resnet']}@resnet50").graph)
-    assert found.nodes <= 20 and found.width <= 3.3 and found.height <= 3.9
 
 
 @pytest.mark.parametrize(
@@ -128,6 +115,10 @@ def test_resnet50_fits_where_a_paper_has_room() -> None:
         ({"theme": "neon"}, "unknown theme 'neon'; known are paper"),
         ({"palette": "rainbow"}, "unknown palette 'rainbow'"),
         ({"palette": {"dense": "green"}}, "the colour of dense must be like"),
+        ({"palette": ["green"]}, "unknown palette"),
+        ({"palette": {"desne": "#112233"}}, "no layer has the role 'desne'; did you mean 'dense'"),
+        ({"title": 2015}, "title must be text"),
+        ({"legend": "no"}, "legend must be true or false"),
         ({"width": "wide"}, "width must be inches"),
         ({"font_size": 6}, "font_size must be a whole number"),
         ({"direction": "UP"}, "unknown direction 'UP'"),
@@ -180,11 +171,6 @@ def test_formats(format: str, direction: Any, tmp_path: Path) -> None:
 @needs_engine
 def test_the_format_may_be_given(tmp_path: Path) -> None:
     assert draw(encoder(), tmp_path / "picture", format="svg").read_bytes().startswith(b"<?xml")
-
-
-@needs_engine
-def test_pdf_has_its_fonts_in_it(tmp_path: Path) -> None:
-    assert b"/FontFile" in draw(encoder(), tmp_path / "x.pdf").read_bytes()
 
 
 @needs_engine

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from typing import Any, Literal
 
+from archspec.draw.metrics import BOLD, REGULAR, Face
+
 INSTALL = 'install Graphviz: pip install "archspec[diagrams]", or the system\'s package (apt-get install graphviz)'
 INSTALL_FONTS = "install fonts, for example: apt-get install fonts-liberation"
+PNG = b"\x89PNG\r\n\x1a\n"  # how such files begin
 DOTS_PER_INCH = 300  # of PNG files; never in the DOT, where old releases break their SVG over it
 
 # Graphviz's library may end the process or run for ever; in a process of its own it cannot take ours along.
@@ -67,10 +72,37 @@ def engine() -> Engine | None:
 
 
 @cache
+def face(engine: Engine, *sizes: int) -> Face:
+    """The widths of the font that stands in for Helvetica here, letter by letter as Graphviz measures them.
+
+    At each size: Graphviz rounds the letters of small text to whole pixels.
+    """
+    # Without what labels may take as an escape; after "]" release 2.43 forgets the line's end.
+    letters = [letter for letter in REGULAR if letter.isprintable() and letter not in " \\]"]
+    texts = [*letters, "n n"]  # blanks alone would be left out
+    lines = "<br/>".join(html.escape(text) for text in texts)
+    kinds = [(size, bold) for size in sizes for bold in (False, True)]
+    nodes = [
+        f"n{number} [shape=plain, fontsize={size}, label=<{f'<b>{lines}</b>' if bold else lines}>]"
+        for number, (size, bold) in enumerate(kinds)
+    ]
+    (found,) = layouts([f'digraph {{ node [fontname="{FONT}"]; {"; ".join(nodes)} }}'], engine)
+    tables: dict[tuple[float, bool], Mapping[str, float]] = {}
+    for (size, bold), item in zip(kinds, found["objects"], strict=True):
+        widths = [op["width"] * 1000 / size for op in item["_ldraw_"] if op["op"] == "T"]
+        # Without any fonts there are no widths; those of Helvetica are better than none.
+        if len(widths) == len(texts) and all(widths):
+            table = (BOLD if bold else REGULAR) | dict(zip(letters, widths, strict=False))
+            tables[size, bold] = table | {" ": widths[-1] - 2 * table["n"]}
+    return Face(tables)
+
+
+@cache
 def fonts(engine: Engine) -> Fonts:
     """Looks for fonts by drawing: without any, a letter comes out like a blank."""
     node = f'shape=box, fixedsize=true, fontname="{FONT}"'
-    letter, blank = (render(f'digraph {{ a [{node}, label="{content}"] }}', "png", engine) for content in "M ")
+    dots = [f'digraph {{ a [{node}, label="{content}"] }}' for content in "M "]
+    letter, blank = _run(dots, "png", "dot", engine, 120).split(PNG)[1:]
     return Fonts(letter != blank, _family())
 
 

@@ -2,69 +2,182 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 
-from archspec.draw.compose import Composed, Layout, compose, read
-from archspec.draw.dot import Style, panel_dot
-from archspec.draw.engine import DrawError, Engine, layouts
+from archspec.draw.compose import MARGIN, Composed, compose
+from archspec.draw.dot import panel_dot, sizes
+from archspec.draw.engine import DrawError, Engine, face, layouts
 from archspec.draw.fold import FoldError, figure
-from archspec.draw.model import Figure
+from archspec.draw.geometry import POINTS, Layout, framed, read
+from archspec.draw.horseshoe import is_u, u_layout
+from archspec.draw.metrics import Face
+from archspec.draw.model import Figure, Panel, boxes, groups
 from archspec.draw.options import Options
+from archspec.draw.shapes import with_shapes_on_edges
+from archspec.draw.style import Style
 from archspec.graph.ir import Graph
 
 Marked = Callable[[Figure], Figure]
+FRAME_ROOM = 4.0  # points between a frame and an edge inside it
+MOST_LYING = 10  # boxes of a figure that may lie on a wide page
+WIDE_PAGE = 6.0  # inches
+WIDEST_BOX = 6.6  # inches, wherever there is more
+NARROW = 12.5  # times the text's size
 
 
-def laid_out(shown: Figure, chosen: Options, graphviz: Engine) -> Composed:
-    """A figure with everything in its place."""
-    style = style_of(shown, chosen)
-    dots = [
-        panel_dot(panel, style if panel is shown.panels[0] else replace(style, u=False, rankdir=_micro(style)))
-        for panel in shown.panels
-    ]
-    found: list[Layout] = [read(item) for item in layouts(dots, graphviz)]
-    return compose(shown, found, style, chosen.width, chosen.legend)
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much may be shown; see View."""
+
+    nodes: int
+    rows: int
+    inline: int
+    frames: bool = False
 
 
-def _micro(style: Style) -> str:
-    return "BT" if style.rankdir == "BT" else "TB"
+# From much to little; those of a line show the same, arranged another way.
+BUDGETS = (
+    (Budget(25, 16, 14, True), Budget(25, 16, 14)),
+    (Budget(25, 12, 8, True), Budget(25, 12, 8)),
+    (Budget(18, 9, 6),),
+    (Budget(12, 9, 6),),
+    (Budget(8, 8, 5),),
+    (Budget(6, 6, 4),),
+    (Budget(5, 5, 3),),
+    (Budget(4, 4, 2),),
+)
+BATCHES = (1, 3, 4, 4, 99)  # trials laid out in one run of Graphviz; most figures fit at the first
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A figure as it could be drawn."""
+
+    figure: Figure
+    style: Style
 
 
 def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | None = None) -> tuple[Figure, Composed]:
-    """The figure with the most in it that fits the width: folded further while it does not, never shrunk."""
-    tried: list[tuple[float, Figure, Composed]] = []
-    budgets = (
-        (25, 16, 14, True), (25, 16, 14, False), (25, 12, 8, True), (25, 12, 8, False), (18, 9, 6, False), (12, 9, 6, False),  # noqa: E501
-        (8, 8, 5, False), (6, 6, 4, False), (5, 5, 3, False), (4, 4, 2, False),
-    )  # fmt: skip
-    for nodes, rows, inline, frames in budgets if chosen.level == "blocks" else budgets[:1]:
-        view = replace(chosen.view(), nodes=nodes, rows=rows, inline=inline, frames=frames)
-        try:
-            shown = figure(graph, view)
-        except FoldError as error:
-            raise DrawError(str(error)) from None
-        shown = marked(shown) if marked else shown
-        for shapes in (
-            dict.fromkeys((chosen.shapes, "none")) if chosen.level in ("blocks", "overview") else (chosen.shapes,)
-        ):
-            composed = laid_out(shown, replace(chosen, shapes=shapes), graphviz)
-            wide, tall = composed.width + 1 - chosen.width * 72, composed.height - 9 * 72
-            if wide <= 0 and tall <= 0 and composed.height / composed.width <= 2.2:
-                return shown, composed
-            tried.append(
-                (max(wide, 0) + max(tall, 0) / 4 + max(0, composed.height / composed.width - 2.2), shown, composed)
-            )
-    _, shown, composed = min(tried, key=lambda way: way[0])
-    return shown, composed
+    """The figure with the most in it that fits; where none does, the nearest. Raises DrawError where that is too wide.
+
+    The levels `layers` and `raw` may be as tall as they like, and as wide where no width is given.
+    """
+    letters = face(graphviz, chosen.text_size, chosen.text_size - 1)
+    figures = Figures(graph, chosen, marked)
+    if chosen.level in ("layers", "raw"):
+        shown = figures.of(BUDGETS[0][0])
+        candidate = Candidate(shown, style_of(shown, chosen, letters))
+        return _within(candidate, next(_composed([candidate], chosen, graphviz)), chosen)
+    tried: list[tuple[float, Candidate, Composed]] = []
+    trials = iter(_trials(chosen))
+    for size in BATCHES:
+        batch = list(islice(trials, size))
+        found = [new for budget, shapes in batch for new in _looks(figures.of(budget), shapes, chosen, letters)]
+        new = [candidate for candidate in found if all(candidate != other for _, other, _ in tried)]
+        for candidate, composed in zip(new, _composed(new, chosen, graphviz), strict=True):
+            tried.append((composed.excess(chosen.inches), candidate, composed))
+            if not tried[-1][0]:
+                return candidate.figure, composed
+    _, candidate, composed = min(tried, key=lambda way: way[0])
+    return _within(candidate, composed, chosen)
 
 
-def style_of(shown: Figure, chosen: Options) -> Style:
+def _trials(chosen: Options) -> list[tuple[Budget, str]]:
+    """What to try, the most telling first: other arrangements before the shapes go, these before layers do."""
+    budgets = BUDGETS if chosen.level == "blocks" else ((BUDGETS[0][0],),)
+    shapes = tuple(dict.fromkeys((chosen.shapes, "none")))
+    return [(budget, kind) for same in budgets for kind in shapes for budget in same]
+
+
+class Figures:
+    """The figures of a graph, each made once."""
+
+    def __init__(self, graph: Graph, chosen: Options, marked: Marked | None) -> None:
+        self.graph, self.view, self.marked = graph, chosen.view(), marked
+        self.made: dict[Budget, Figure] = {}
+
+    def of(self, budget: Budget) -> Figure:
+        if budget not in self.made:
+            view = replace(self.view, nodes=budget.nodes, rows=budget.rows, inline=budget.inline, frames=budget.frames)
+            try:
+                shown = figure(self.graph, view)
+            except FoldError as error:
+                raise DrawError(str(error)) from None
+            self.made[budget] = self.marked(shown) if self.marked else shown
+        return self.made[budget]
+
+
+def _looks(shown: Figure, shapes: str, chosen: Options, letters: Face) -> list[Candidate]:
+    """A figure as it is asked for, and with narrow boxes of more lines; without what is too wide in any case."""
+    style = style_of(shown, replace(chosen, shapes=shapes), letters)
+    narrow = Candidate(shown, replace(style, limit=NARROW * style.size))
+    wide = Candidate(shown, style)
+    return [wide, narrow] if _widest(wide) <= chosen.inches * POINTS - MARGIN else [narrow]
+
+
+def _within(candidate: Candidate, composed: Composed, chosen: Options) -> tuple[Figure, Composed]:
+    if composed.width <= chosen.inches * POINTS + 0.5:
+        return candidate.figure, composed
+    needed = -(-composed.width // (POINTS / 10)) / 10
+    others = ["--direction TB"] if candidate.style.lying else []
+    others += ["--collapse GLOB", "--only SCOPE"]
+    raise DrawError(
+        f"the figure needs {needed:.1f} in and has {chosen.inches:g}; text is never shrunk:"
+        f" give it --width {needed:.1f}in, or show less: {', '.join(others)}"
+    )
+
+
+def _widest(candidate: Candidate) -> float:
+    """The width that a figure cannot go below, known without Graphviz."""
+    styles = (candidate.style, candidate.style.inside())
+    first, *rest = candidate.figure.panels
+    panels = [(first, styles[0]), *((panel, styles[1]) for panel in rest)]
+    return max((size.width for panel, style in panels for size in sizes(panel, style).values()), default=0.0)
+
+
+def _composed(candidates: list[Candidate], chosen: Options, graphviz: Engine) -> Iterator[Composed]:
+    """All laid out in one run, panels that figures share only once; each put together when it is asked for."""
+    dots: dict[str, None] = {}
+    panels: list[list[tuple[Panel, Style, str]]] = []
+    for candidate in candidates:
+        style = candidate.style
+        styles = [style, *(style.inside() for _ in candidate.figure.panels[1:])]
+        shown = [
+            (panel, own, panel_dot(panel, own)) for panel, own in zip(candidate.figure.panels, styles, strict=True)
+        ]
+        panels.append(shown)
+        dots |= dict.fromkeys(dot for _, _, dot in shown)
+    found = dict(zip(dots, map(read, layouts(list(dots), graphviz)), strict=True)) if dots else {}
+    for candidate, shown in zip(candidates, panels, strict=True):
+        placed = [_finished(panel, found[dot], style, chosen.inches) for panel, style, dot in shown]
+        yield compose(candidate.figure, placed, candidate.style, chosen.inches, chosen.legend)
+
+
+def _finished(panel: Panel, layout: Layout, style: Style, width: float) -> Layout:
+    """What Graphviz does not do: the U, shapes beside the arrows, frames around all that is theirs."""
+    if style.u:
+        return u_layout(panel, layout.nodes, width * POINTS - MARGIN, style)
+    if style.shapes == "edge" and not style.lying:
+        layout = with_shapes_on_edges(panel, layout, style)
+    inside = {f"cluster_{g.id}": frozenset(box.id for box in boxes(g.items)) for g in groups(panel.items)}
+    if panel.title:
+        inside[f"cluster_{panel.id}"] = frozenset(layout.nodes)
+    return framed(layout, inside, FRAME_ROOM)
+
+
+def style_of(shown: Figure, chosen: Options, letters: Face | None = None) -> Style:
     """How the options make a figure look; `auto` becomes a direction."""
-    u = shown.panels[0].shape == "u" and chosen.direction in ("auto", "U")
+    first = shown.panels[0]
+    u = first.shape == "u" and chosen.direction in ("auto", "U") and is_u(first)
     if chosen.direction == "U" and not u:
         raise DrawError("a U needs an encoder and a decoder that at least two skips join; draw it TB or LR")
-    few = len(shown.panels) == 1 and len(shown.panels[0].items) <= 10
-    wide = chosen.direction == "auto" and few and chosen.width >= 6 and not u
-    rankdir = "LR" if chosen.direction == "LR" or wide else "BT" if chosen.order == "upward" and not u else "TB"
-    return Style(chosen.colours(), chosen.text_size, rankdir, chosen.shapes, chosen.trainable, u)
+    few = len(shown.panels) == 1 and len(first.items) <= MOST_LYING
+    wide = chosen.direction == "auto" and few and chosen.inches >= WIDE_PAGE and not u and first.shape != "free"
+    lying = chosen.direction == "LR" or wide
+    rankdir = "LR" if lying else "BT" if chosen.order == "upward" and not u else "TB"
+    limit = min(chosen.inches, WIDEST_BOX) * POINTS - 2 * MARGIN
+    return Style(
+        chosen.colours(), chosen.text_size, rankdir, chosen.shapes, chosen.trainable, u, letters or Face(), limit
+    )

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _ROLES = (
-    "convolution", "normalization", "activation", "pooling", "upsampling", "dense", "embedding", "attention", "recurrent",  # noqa: E501
+    "convolution", "normalization", "activation", "pooling", "upsampling",
+    "dense", "embedding", "attention", "recurrent",
 )  # fmt: skip
 
 
@@ -34,9 +35,13 @@ INK = "#222222"
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """The colours beside the roles', and the size of text in points."""
+    """The colours beside the roles', the size of text in points, the page's width in inches.
+
+    `ink` is for text in boxes, `text` for that on paper.
+    """
 
     ink: str = INK
+    text: str = INK
     line: str = "#444444"
     muted: str = "#666666"
     paper: str = "#FFFFFF"
@@ -45,13 +50,16 @@ class Theme:
     group: str = "#F4F6F8"
     group_line: str = "#9AA5B1"
     font_size: int = 8
+    width: float = 3.3
     palette: str = "tol-light"
 
 
 THEMES = {
     "paper": Theme(),
-    "slide": Theme(font_size=14),
-    "dark": Theme(line="#CCCCCC", muted="#BBBBBB", paper="#1E1E1E", group="#2B2F33", group_line="#77808A"),
+    "slide": Theme(font_size=14, width=10),
+    "dark": Theme(
+        text="#EEEEEE", line="#CCCCCC", muted="#BBBBBB", paper="#1E1E1E", group="#2B2F33", group_line="#77808A"
+    ),
     "grey": Theme(palette="grey", block="#F0F0F0", group="#F7F7F7", group_line="#A0A0A0"),
 }
 
@@ -65,7 +73,3 @@ class Colours:
 
     def fill(self, role: str) -> str:
         return self.fills.get(role, self.theme.block if role == "block" else self.theme.box)
-
-
-def fill(role: str) -> str:
-    return FILLS.get(role, "#FFFFFF")

@@ -1,0 +1,34 @@
+"""How boxes and edges look: what the options, the theme and the fonts of this machine come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from archspec.draw.metrics import Face
+from archspec.draw.palette import Colours
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """`rankdir` is Graphviz's; `shapes` says where tensors' shapes stand; no box gets wider than `limit` points."""
+
+    colours: Colours = field(default_factory=Colours)
+    size: int = 8
+    rankdir: str = "TB"
+    shapes: str = "node"
+    trainable: bool = False
+    u: bool = False
+    face: Face = field(default_factory=Face)
+    limit: float = float("inf")
+
+    @property
+    def small(self) -> int:
+        return self.size - 1
+
+    @property
+    def lying(self) -> bool:
+        return self.rankdir == "LR"
+
+    def inside(self) -> Style:
+        """That of the panels of blocks, which stand whatever way the network lies."""
+        return replace(self, u=False, rankdir="BT" if self.rankdir == "BT" else "TB")
