@@ -6,20 +6,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from archspec.draw.engine import DrawError
 from archspec.draw.fold import View
 from archspec.draw.model import Level
 from archspec.draw.palette import PALETTES, THEMES, Colours
+from archspec.language import drawing
 
 CHOICES = {
-    "direction": ("auto", "TB", "LR", "U"),
-    "theme": tuple(THEMES),
-    "shapes": ("node", "edge", "none"),
-    "order": ("downward", "upward"),
+    "direction": get_args(drawing.Direction),
+    "theme": get_args(drawing.Theme),
+    "shapes": get_args(drawing.Shapes),
+    "order": get_args(drawing.Order),
 }
-LEVELS = ("overview", "blocks", "layers", "raw")
+LEVELS = get_args(drawing.Level)
 LEAST_TEXT = 7  # points, what journals ask for
 
 
@@ -97,14 +98,10 @@ def options(*sources: Mapping[str, Any]) -> Options:
 
 
 def _inches(width: object) -> float:
-    text = str(width).strip().removesuffix("in").strip()
     try:
-        inches = float(text)
-    except ValueError:
-        raise DrawError(f"width must be inches, as 3.3in, got {width!r}") from None
-    if not 1 <= inches <= 100:
-        raise DrawError(f"width must be from 1 to 100 inches, got {inches:g}")
-    return inches
+        return drawing.inches(width if isinstance(width, int | float) else str(width))
+    except ValueError as error:
+        raise DrawError(str(error)) from None
 
 
 def _check_colours(palette: object) -> None:
