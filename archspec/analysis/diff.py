@@ -56,6 +56,8 @@ def _change(before: Graph, after: Graph, old: Node, new: Node, matched: Mapping[
 
 
 def _arguments(old: Node, new: Node) -> list[tuple[str, str, str]]:
+    if type(old.layer).__name__ != type(new.layer).__name__:
+        return [("layer", layer_text(old.layer), layer_text(new.layer))]
     was, now = dict(changed_arguments(old.layer)), dict(changed_arguments(new.layer))
     texts = []
     for name in dict.fromkeys([*was, *now]):

@@ -43,9 +43,15 @@ def match(before: Graph, after: Graph) -> dict[str, str]:
         taken = set(pairs.values())
         rest = [node for node in before.nodes.values() if node.name not in taken]
         left = [node for node in after.nodes.values() if node.name not in pairs]
-        for i, j in _equal([layer_text(n.layer) for n in rest], [layer_text(n.layer) for n in left]):
+        for i, j in _equal([_kind(node) for node in rest], [_kind(node) for node in left]):
             pairs[left[j].name] = rest[i].name
     return {name: pairs[name] for name in after.nodes if name in pairs}
+
+
+def _kind(node: Node) -> object:
+    """What layers of other names are told apart by: their class, of activations the function."""
+    name = getattr(node.layer, "activation", None) if type(node.layer).__name__ == "Activation" else None
+    return (name if isinstance(name, str) else type(node.layer).__name__).lower(), len(node.inputs)
 
 
 def _tree(graph: Graph, known: dict[object, int]) -> _Item:

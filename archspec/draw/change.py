@@ -112,12 +112,18 @@ def marked(figure: Figure, status: Mapping[str, str]) -> Figure:
             return replace(item, role="same")
         found = Counter(status.get(name, "same") for name in item.layers)
         role = next(iter(found)) if len(found) == 1 else "changed"
-        if not is_row and "same" in found and not found["changed"] and not (found["added"] and found["removed"]):
+        if (
+            not is_row
+            and not item.partial
+            and "same" in found
+            and not found["changed"]
+            and not (found["added"] and found["removed"])
+        ):
             role = "same"
         detail = item.detail
         if is_row and role == "changed" and item.kind == "block":
             counts = [f"{sign}{found[name]}" for name, sign in (("added", "+"), ("removed", "-")) if found[name]]
-            detail = ", ".join(part for part in (detail, f"{' '.join(counts)} layers" if counts else "") if part)
+            detail = ", ".join(part for part in (detail, f"layers {' '.join(counts)}" if counts else "") if part)
         strips = tuple(replace(strip, role=role) for strip in item.strips)
         sign = "" if item.kind == "symbol" else SIGNS[role]
         return replace(item, role=role, label=sign + item.label, detail=detail, strips=strips)
