@@ -70,6 +70,7 @@ def command(
     from archspec.draw import DrawError, draw, measure
     from archspec.draw.formats import EXTENSIONS
     from archspec.draw.report import to_json
+    from archspec.importing import unknown
 
     from_spec: Mapping[str, Any] = {}
     if is_saved_model(spec):
@@ -77,6 +78,8 @@ def command(
             raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
         graph = open_saved_model(spec, limits)
         name = Path(spec).stem
+        if classes := unknown(graph):
+            click.echo(f"drawn by name alone, weights and MACs not known: {', '.join(classes)}", err=True)
     else:
         network = open_spec(spec, changes, limits, allow)
         graph, from_spec, name = network.graph, network.drawing, network.name

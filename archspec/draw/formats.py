@@ -8,6 +8,7 @@ from archspec.draw.options import Options
 from archspec.draw.page import to_html
 from archspec.draw.written import to_json, to_mermaid
 from archspec.graph.ir import Graph
+from archspec.importing import unknown
 
 EXTENSIONS = {
     "dot": "dot", "svg": "svg", "pdf": "pdf", "png": "png", "tikz": "tex", "mermaid": "mmd", "html": "html",
@@ -28,5 +29,7 @@ def as_text(format: str, shown: Figure, graph: Graph, chosen: Options) -> str:
         return to_mermaid(shown, chosen.colours(), "LR" if chosen.direction == "LR" else "TB")
     if format == "html":
         return to_html(shown, graph, chosen.colours())
-    writers = {"json": to_json, "table-md": paper_table.to_markdown, "table-tex": paper_table.to_latex}
-    return writers[format](shown)
+    if format == "json":
+        return to_json(shown)
+    table = paper_table.to_markdown if format == "table-md" else paper_table.to_latex
+    return table(shown, unknown(graph))

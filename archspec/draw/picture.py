@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +81,7 @@ def draw(
         raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
     _, composed = fitted(graph, chosen, graphviz, marked)
     if format == "tikz":
-        _write(path, to_tikz(json.loads(render(composed.dot, "json", graphviz, placed=True)), graph.name).encode())
+        _write(path, to_tikz(composed.dot, graph.name, graphviz).encode())
         return path
     _write(path, composed.dot.encode() if format == "dot" else render(composed.dot, format, graphviz, placed=True))
     return path

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, get_args
 from pydantic import ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
+from archspec.graph.ir import Graph
 from archspec.graph.text import value_text
 from archspec.layers import find_layer
 from archspec.layers.base import Layer, snake_case
@@ -58,6 +59,11 @@ def foreign(name: str, config: Mapping[str, Any], outputs: Sequence[TensorType])
     text = value_text(settings)[1:-1]
     shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
     return _foreign_class(_class_name(name), tuple(outputs))(settings=shown)
+
+
+def unknown(graph: Graph) -> tuple[str, ...]:
+    """The names of the classes in a graph that the catalogue has nothing for: their weights and MACs are not known."""
+    return tuple(sorted({type(n.layer).__name__ for n in graph.nodes.values() if isinstance(n.layer, Foreign)}))
 
 
 def _class_name(name: str) -> str:
