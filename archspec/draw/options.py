@@ -20,6 +20,7 @@ CHOICES = {
     "shapes": get_args(drawing.Shapes),
     "order": get_args(drawing.Order),
 }
+ROLES = (*drawing.RoleColours.model_fields, "added", "removed", "changed", "same")  # the last four of a comparison
 LEVELS = get_args(drawing.Level)
 LEAST_TEXT = 7  # points, what journals ask for
 
@@ -106,5 +107,9 @@ def _inches(width: object) -> float:
 
 def _check_colours(palette: object) -> None:
     for role, colour in palette.items() if isinstance(palette, Mapping) else ():
+        if role not in ROLES:
+            near = get_close_matches(role, ROLES, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(ROLES)}"
+            raise DrawError(f"there is no role {role!r} to colour; {hint}")
         if not isinstance(colour, str) or not re.fullmatch(r"#[0-9A-Fa-f]{6}", colour):
             raise DrawError(f"the colour of {role} must be like #77AADD, got {colour!r}")

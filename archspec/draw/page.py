@@ -41,7 +41,8 @@ def to_html(shown: Figure, graph: Graph, colours: Colours) -> str:
     packed = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     texts = {
         "TITLE": html.escape(legal(shown.title or shown.name)), "DATA": packed,
-        "STYLE": root + ours.joinpath("page.css").read_text("utf-8"), "SCRIPT": ours.joinpath("page.js").read_text("utf-8"),
+        "STYLE": root + ours.joinpath("page.css").read_text("utf-8"),
+        "SCRIPT": ours.joinpath("page.js").read_text("utf-8"),
     }  # fmt: skip
     # In one go, for a layer may be called SCRIPT.
     page = ours.joinpath("page.html").read_text("utf-8")
