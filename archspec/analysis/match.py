@@ -39,7 +39,7 @@ def match(before: Graph, after: Graph) -> dict[str, str]:
     known: dict[object, int] = {}
     old, new = _tree(before, known), _tree(after, known)
     pairs = {b.name: a.name for a, b in _paired(list(old.items.values()), list(new.items.values()))}
-    if 10 * len(pairs) < min(len(before.nodes), len(after.nodes)):  # other names altogether, as a model built by hand
+    if 4 * len(old.items.keys() & new.items.keys()) < min(len(old.items), len(new.items)):  # other names altogether
         taken = set(pairs.values())
         rest = [node for node in before.nodes.values() if node.name not in taken]
         left = [node for node in after.nodes.values() if node.name not in pairs]

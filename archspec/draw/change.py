@@ -48,14 +48,13 @@ def merged(found: Difference) -> tuple[Graph, Mapping[str, str]]:
 def _moved(found: Difference, node: Node, now: Mapping[str, str]) -> Node:
     """A layer of the first graph in the second. Where it would read something else there, it only shows its name."""
     edges = tuple(Edge(now[edge.node], edge.index) for edge in node.inputs)
-    shares = now.get(node.shares) if node.shares else None
-    moved = replace(node, name=now[node.name], inputs=edges, shares=shares)
+    moved = replace(node, name=now[node.name], inputs=edges)
     after = found.after.nodes
     fits = all(
         new.node not in after or after[new.node].outputs == found.before.nodes[old.node].outputs
         for old, new in zip(node.inputs, edges, strict=True)
     )
-    if fits and (shares is None or shares not in after):
+    if fits and node.shares is None:
         return moved
     shown = foreign(type(node.layer).__name__, dict(changed_arguments(node.layer)), node.outputs)
     return replace(moved, layer=shown, parameters=("inputs",) * len(edges), shares=None)

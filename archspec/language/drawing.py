@@ -46,7 +46,7 @@ def inches(value: float | str) -> float:
 def _colour(value: Any) -> Any:
     """Before anything else, for `#77AADD` without quotes is a comment in YAML and leaves null."""
     if not isinstance(value, str) or not re.fullmatch("#[0-9A-Fa-f]{6}", value):
-        raise ValueError(f'a colour is like "#77AADD", in quotes, got {show(value)}')
+        raise ValueError(f'a colour is like "#77AADD", in quotes, got {"null" if value is None else show(value)}')
     return value
 
 
