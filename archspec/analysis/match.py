@@ -39,13 +39,17 @@ def match(before: Graph, after: Graph) -> dict[str, str]:
     known: dict[object, int] = {}
     old, new = _tree(before, known), _tree(after, known)
     pairs = {b.name: a.name for a, b in _paired(list(old.items.values()), list(new.items.values()))}
-    if 4 * len(old.items.keys() & new.items.keys()) < min(len(old.items), len(new.items)):  # other names altogether
-        taken = set(pairs.values())
-        rest = [node for node in before.nodes.values() if node.name not in taken]
-        left = [node for node in after.nodes.values() if node.name not in pairs]
-        for i, j in _equal([_kind(node) for node in rest], [_kind(node) for node in left]):
-            pairs[left[j].name] = rest[i].name
+    most = max(len(before.nodes), len(after.nodes))
+    if 2 * len(pairs) < most and most**2 <= MOST_PAIRS:
+        pairs = _by_kind(before, after, most) or pairs
     return {name: pairs[name] for name in after.nodes if name in pairs}
+
+
+def _by_kind(before: Graph, after: Graph, most: int) -> dict[str, str]:
+    """The pairs of networks that are alike but for their names and scopes, as one built by hand; else none."""
+    old, new = list(before.nodes.values()), list(after.nodes.values())
+    places = _equal(list(map(_kind, old)), list(map(_kind, new)))
+    return {new[j].name: old[i].name for i, j in places} if len(places) >= 0.7 * most else {}
 
 
 def _kind(node: Node) -> object:
