@@ -40,7 +40,7 @@ def match(before: Graph, after: Graph) -> dict[str, str]:
     old, new = _tree(before, known), _tree(after, known)
     pairs = {b.name: a.name for a, b in _paired(list(old.items.values()), list(new.items.values()))}
     most = max(len(before.nodes), len(after.nodes))
-    if 2 * len(pairs) < most and most**2 <= MOST_PAIRS:
+    if 2 * len(pairs) <= most and most**2 <= MOST_PAIRS:
         pairs = _by_kind(before, after, most) or pairs
     return {name: pairs[name] for name in after.nodes if name in pairs}
 
