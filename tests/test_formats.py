@@ -186,7 +186,7 @@ first.dispatchEvent(new MouseEvent("click", { bubbles: true }));
 result.opened = boxes();
 view.querySelector("g.opens").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
 result.closed = boxes();
-search.value = "conv"; search.dispatchEvent(new Event("input"));
+search.value = "on"; search.dispatchEvent(new Event("input"));
 result.found = found.textContent;
 search.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
 search.value = ""; search.dispatchEvent(new Event("input"));
@@ -277,9 +277,8 @@ def test_mermaid_reads_it(reference: str, tmp_path: Path) -> None:
     page.write_text(f'<meta charset="utf-8"><body><pre class="mermaid">{drawn}</pre>{script}</body>', "utf-8")
     shown = html.unescape(re.sub("<br>|</?p>", " ", dom(page)))
     assert "Syntax error" not in shown and 'aria-roledescription="flowchart-v2"' in shown
-    assert (
-        "in " + ODD if reference == "odd" else {"resnet": "bottleneck (c, s) ×16"}.get(reference[:6], "conv")
-    ) in shown
+    says = {"resnet.yaml@resnet50": "bottleneck (c, s) ×16", "inception.yaml": "mixed", "odd": "in " + ODD}
+    assert says.get(reference, "encoder ×6") in shown
 
 
 @needs_engine
