@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 import archspec
@@ -22,6 +23,7 @@ from archspec.draw.model import unfold
 from archspec.draw.paper_table import rows, to_latex, to_markdown
 from archspec.draw.tex import is_latin, tex
 from archspec.graph.ir import Graph
+from archspec.schema import figure_schema
 from tests.graphs import GraphBuilder, perceptron, resnet50
 
 SPECS = Path(__file__).parents[1] / "specs"
@@ -86,6 +88,14 @@ def test_json_is_the_model(tmp_path: Path) -> None:
     shown = diagram(graph)
     assert found["form"] == 1 and [panel["id"] for panel in found["panels"]] == [panel.id for panel in shown.panels]
     assert unfold(shown)[0] == set(graph.nodes)
+
+
+@pytest.mark.parametrize("reference", ["resnet.yaml@resnet50", "vit.yaml", "vae.yaml"])
+@pytest.mark.parametrize("level", ["overview", "blocks", "layers"])
+def test_json_is_as_its_schema_says(reference: str, level: str, tmp_path: Path) -> None:
+    written = json.loads((SPECS.parent / "docs" / "figure.schema.json").read_text("utf-8"))
+    assert written == figure_schema(), "make it anew: archspec schema --figure -o docs/figure.schema.json"
+    jsonschema.validate(json.loads(text(zoo(reference), "json", tmp_path, level=level)), written)
 
 
 @pytest.mark.parametrize(
