@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import archspec
 from archspec.cli import cli
 from archspec.cli.draw import FORMATS
+from archspec.cli.draw import command as draw_command
 from archspec.draw import FORMATS as KNOWN_FORMATS
 from archspec.draw import Options
 from archspec.draw.palette import PALETTES, THEMES
@@ -93,9 +94,7 @@ def test_one_list_of_options() -> None:
     }
     assert get_args(drawing.Palette) == tuple(PALETTES) and get_args(drawing.Theme) == tuple(THEMES)
     assert {cls.ROLE for cls in catalogue().values()} <= set(drawing.RoleColours.model_fields)
-    command = cli.get_command(None, "draw")  # type: ignore[arg-type]
-    assert command
-    choices = {p.name: tuple(getattr(p.type, "choices", ())) for p in command.params}
+    choices = {p.name: tuple(getattr(p.type, "choices", ())) for p in draw_command.params}
     assert set(drawing.Draw.model_fields) <= set(choices) and set(FORMATS) == set(KNOWN_FORMATS)
     for name in ("direction", "theme", "shapes", "order"):
         assert choices[name] == get_args(drawing.Draw.model_fields[name].annotation)

@@ -343,7 +343,8 @@ def test_models_that_cannot_be_written_as_a_config(keras: Any, tmp_path: Path) -
     [
         ("ResNet50", {"residual_block": 16}), ("MobileNetV2", {"residual_block": 16}),
         ("DenseNet121", {"dense_block": 58}),
-        ("EfficientNetB0", {"residual_block": 15}), ("InceptionV3", None), ("Xception", None), ("VGG16", {"block": 2, "block_b": 3}),
+        ("EfficientNetB0", {"residual_block": 15}), ("InceptionV3", None), ("Xception", None),
+        ("VGG16", {"block": 2, "block_b": 3}),
         ("NASNetMobile", None), ("ConvNeXtTiny", None), ("InceptionResNetV2", None), ("MobileNetV3Small", None),
     ],
 )  # fmt: skip

@@ -70,10 +70,11 @@ def command(
     from archspec.draw import DrawError, draw, measure
     from archspec.draw.formats import EXTENSIONS
     from archspec.draw.report import to_json
-    from archspec.importing import unknown
 
     from_spec: Mapping[str, Any] = {}
     if is_saved_model(spec):
+        from archspec.importing import unknown
+
         if changes:
             raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
         graph = open_saved_model(spec, limits)

@@ -8,7 +8,6 @@ from archspec.draw.options import Options
 from archspec.draw.page import to_html
 from archspec.draw.written import to_json, to_mermaid
 from archspec.graph.ir import Graph
-from archspec.importing import unknown
 
 EXTENSIONS = {
     "dot": "dot", "svg": "svg", "pdf": "pdf", "png": "png", "tikz": "tex", "mermaid": "mmd", "html": "html",
@@ -31,5 +30,7 @@ def as_text(format: str, shown: Figure, graph: Graph, chosen: Options) -> str:
         return to_html(shown, graph, chosen.colours())
     if format == "json":
         return to_json(shown)
+    from archspec.importing import unknown  # takes a tenth of a second to load
+
     table = paper_table.to_markdown if format == "table-md" else paper_table.to_latex
     return table(shown, unknown(graph))

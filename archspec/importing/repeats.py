@@ -108,7 +108,8 @@ def _region(calls: Sequence[Call], sources: Sequence[Sequence[int]], start: int,
 
 def _sides_first(region: _Region) -> tuple[Call, ...]:
     """A sum's shortcut before the way that it shortens, as specs have it, so that blocks with and without one match."""
-    if len(region.way) == len(region.calls) or not any(call.kind == "Add" for call in region.calls):
+    sums = any(call.kind == "Add" for call in region.calls)
+    if not sums or not len(region.way) < len(region.calls) <= MOST_TOKENS:
         return region.calls
     way = set(region.way)
     inside = {(call.layer, call.index): call for call in region.calls}
