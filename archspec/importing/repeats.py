@@ -169,6 +169,8 @@ def _stretches(
         low, high = waiting.pop()
         best: tuple[int, int, int] | None = None
         for at in range(low, high):
+            if best and _saved(best) >= high - at:
+                break
             if at in starts and (one := _best(at, alike, starts, high)):
                 best = one if best is None or rank(one) > rank(best) else best
         if best:
@@ -226,7 +228,8 @@ def _best(at: int, alike: list[list[int]], starts: Mapping[int, int], end: int) 
     """The period and the number of repeats that save most from here on; None where nothing repeats."""
     best: tuple[int, int, int] | None = None
     for period in range(2, min(len(alike), (end - at) // 2 + 1)):
-        if at + period not in starts or alike[period][at] < period:
+        most = min(alike[period][at] // period + 1, (end - at) // period)
+        if at + period not in starts or most < 2 or (best and _saved((at, period, most)) <= _saved(best)):
             continue
         times = 1
         while (
