@@ -228,8 +228,10 @@ def _best(at: int, alike: list[list[int]], starts: Mapping[int, int], end: int) 
     """The period and the number of repeats that save most from here on; None where nothing repeats."""
     best: tuple[int, int, int] | None = None
     for period in range(2, min(len(alike), (end - at) // 2 + 1)):
+        if at + period not in starts or alike[period][at] < period:
+            continue
         most = min(alike[period][at] // period + 1, (end - at) // period)
-        if at + period not in starts or most < 2 or (best and _saved((at, period, most)) <= _saved(best)):
+        if best and _saved((at, period, most)) <= _saved(best):
             continue
         times = 1
         while (
