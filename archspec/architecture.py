@@ -35,7 +35,7 @@ class Architecture:
         return self.document.name
 
     def check(self) -> list[Diagnostic]:
-        """What is wrong beyond the network itself: claims under `expect` that do not hold, `data`, `train`, `run`.
+        """What is wrong beyond the network itself: claims under `expect`, the sections `data`, `train`, `run`, `draw`.
 
         Mistakes in the network were raised when it was loaded. An empty list means that all is well.
         """
@@ -43,10 +43,11 @@ class Architecture:
         from archspec.train.check import check_settings
 
         found = failed_claims(self.document, self.graph)
-        try:
-            check_settings(self.document, self.graph)
-        except SpecError as error:
-            found += error.diagnostics
+        for read in (lambda: check_settings(self.document, self.graph), lambda: self.drawing):
+            try:
+                read()
+            except SpecError as error:
+                found += error.diagnostics
         return in_order(found)
 
     def summary(self, depth: int | None = None) -> Summary:
@@ -55,11 +56,21 @@ class Architecture:
 
         return summary(self.graph, depth)
 
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """The options of drawing that the spec gives under `draw`. Raises SpecError."""
+        from archspec.language.drawing import drawing
+
+        return drawing(self.document)
+
     def draw(self, path: str | Path, **options: Any) -> Path:
-        """Draws the network into a file, whose extension gives the format: .svg, .pdf, .png or .dot."""
+        """Draws the network into a file; the extension gives the format, `archspec.draw.options.Options` the options.
+
+        What the spec says under `draw` holds where an option is not given. Raises SpecError, `archspec.draw.DrawError`.
+        """
         from archspec.draw import draw
 
-        return draw(self.graph, path, spec=self.document.draw, **options)
+        return draw(self.graph, path, spec=self.drawing, **options)
 
     def build(self) -> keras.Model:
         """The network as a functional Keras model with fresh weights; its layers are named as in the graph."""

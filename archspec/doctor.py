@@ -6,15 +6,21 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import archspec
 
+if TYPE_CHECKING:
+    from archspec.draw.engine import Engine, Fonts
+
 _NEEDED = ("keras", "tensorflow", "pydantic", "pyyaml", "scikit-learn", "matplotlib", "tensorflow-datasets")
+_LIKE_HELVETICA = ("Helvetica", "Arial", "Liberation Sans", "Nimbus Sans", "Arimo", "TeX Gyre Heros", "FreeSans")
 _DEVICES_TIMEOUT_S = 120  # importing TensorFlow takes 5 to 20 s, a driver that hangs takes for ever
 
 # A framework may end the process where a driver is broken; in a process of its own it cannot take ours along.
@@ -77,21 +83,42 @@ def backend() -> Finding:
 
 
 def pictures() -> Iterator[Finding]:
-    """Graphviz and its fonts, without which only DOT can be drawn."""
+    """Graphviz, by which program it is run, and its fonts."""
     from archspec.draw.engine import INSTALL, INSTALL_FONTS, DrawError, engine, fonts
 
     graphviz = engine()
     if graphviz is None:
-        yield Finding("graphviz", False, "missing", INSTALL, needed=False)
+        said = "missing: no SVG, PDF, PNG or TikZ; HTML, Mermaid, JSON, tables and DOT need none"
+        yield Finding("graphviz", False, said, INSTALL, needed=False)
         return
     try:
-        yield Finding("graphviz", True, graphviz.version())
+        yield Finding("graphviz", True, _graphviz_text(graphviz))
         found = fonts(graphviz)
     except (DrawError, subprocess.TimeoutExpired) as error:
         yield Finding("graphviz", False, str(error), INSTALL, needed=False)
         return
-    said = (found.family or "found") if found.usable else "none found"
-    yield Finding("fonts", found.usable, said, "" if found.usable else INSTALL_FONTS, needed=False)
+    yield Finding("fonts", found.usable, _fonts_text(found), "" if found.usable else INSTALL_FONTS, needed=False)
+
+
+def _graphviz_text(graphviz: Engine) -> str:
+    """`14.0.2, by pygraphviz 2.0.4 (there is no program dot)`; Graphviz writes its version into every SVG."""
+    from archspec.draw.engine import render
+
+    svg = render("digraph {}", "svg", graphviz).decode(errors="replace")
+    version = re.search(r"graphviz version ([\w.]+)", svg)
+    by = graphviz.command[0] if graphviz.kind == "dot" else f"{graphviz.version()} (there is no program dot)"
+    return f"{version[1] if version else 'unknown version'}, by {by}"
+
+
+def _fonts_text(found: Fonts) -> str:
+    if not found.usable:
+        return "none found: pictures would have no text"
+    if not found.family:
+        return "found"
+    family = found.family.split(",")[-1]
+    if family in _LIKE_HELVETICA:
+        return family
+    return f"{family}, in place of Helvetica; fonts-liberation has one that looks like it"
 
 
 def _devices() -> Finding:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from archspec.analysis.diff import diff
 from archspec.cli import cli
 from archspec.draw import engine
 from archspec.draw.change import COLOURS, draw_change, marked, merged
-from archspec.draw.fold import figure
+from archspec.draw.fold import View, figure
 from archspec.draw.model import boxes
 from archspec.graph.ir import Graph
 from archspec.graph.verify import verify
@@ -46,8 +48,8 @@ def chain(*names: str) -> Graph:
 
 
 @pytest.mark.parametrize("graph", [resnet50, siamese, masked_lstm, net])
-def test_a_network_is_like_itself(graph: object) -> None:
-    found = diff(graph(), graph())  # type: ignore[operator]
+def test_a_network_is_like_itself(graph: Callable[[], Graph]) -> None:
+    found = diff(graph(), graph())
     assert found.same and "no difference" in found.to_text() and found.to_json()["same"]
 
 
@@ -84,6 +86,50 @@ def test_a_scope_that_is_new_is_one_part_and_alike_ones_one_line() -> None:
         sum(part.parameters for part in found.added)
         == found.costs[1].parameters_total - found.costs[0].parameters_total
     )
+
+
+def test_layers_are_matched_within_their_scopes() -> None:
+    """Halved, the second stage looks like the first one did, and still it is the second."""
+
+    def stages(*widths: int) -> Graph:
+        builder = GraphBuilder("stages")
+        x = builder.input("image", (8, 8, 4))
+        for number, width in enumerate(widths):
+            conv = {"Conv2D": {"filters": width, "kernel_size": 3, "strides": 1 + number % 2}}
+            x = builder.apply(conv, x, name=f"stage{number}.conv2d")
+        return builder.graph(x)
+
+    found = diff(stages(16, 32), stages(8, 16))
+    assert not found.added and not found.removed
+    assert all(change.before.name == change.after.name for change in found.changed)
+
+
+def test_alike_changes_and_what_follows_take_a_line_each() -> None:
+    def deep(width: int) -> Graph:
+        builder = GraphBuilder("deep")
+        x = builder.input("x", (4,))
+        for index in range(1, 6):
+            x = builder.apply({"Dense": width}, x, name=f"stage.dense{index}")
+            x = builder.apply("LayerNormalization", x, name=f"stage.norm{index}")
+        return builder.graph(x)
+
+    lines = diff(deep(8), deep(16)).to_text().splitlines()
+    assert [line for line in lines if "alike" in line] == [
+        "~ stage.dense2 (and 3 alike): units 8 → 16; output (8,) → (16,); parameters 72 → 272; MACs 64 → 256"
+    ]
+    assert lines[-1] == "~ stage: 5 layers follow: output (8,) → (16,); parameters 80 → 160"
+
+
+def test_networks_without_a_common_name_are_matched_by_their_layers() -> None:
+    def named(prefix: str) -> Graph:
+        builder = GraphBuilder(prefix)
+        x = builder.input(f"{prefix}_in", (8,))
+        for index, kind in enumerate([{"Dense": 4}, {"Activation": "relu"}, {"Dense": 3}]):
+            x = builder.apply(kind, x, name=f"{prefix}{index}.{prefix}")
+        return builder.graph(x)
+
+    found = diff(named("a"), named("b"))
+    assert not found.added and not found.removed and len(found.matched) == 4
 
 
 def test_everything_new() -> None:
@@ -132,6 +178,13 @@ def test_the_picture_of_networks_with_nothing_in_common() -> None:
         assert set(other.nodes) <= set(union.nodes) and set(status.values()) <= {"added", "removed", "changed"}
 
 
+def test_more_of_a_block_leave_the_block_as_it_is() -> None:
+    union, status = merged(diff(chain(*(f"s.b{i}" for i in range(3))), chain(*(f"s.b{i}" for i in range(9)))))
+    macro, *panels = marked(figure(union, View(inline=0, frames=False)), status).panels
+    assert [box.detail for box in boxes(macro.items) if box.role == "changed"] == ["layers +60"]
+    assert {box.role for panel in panels for box in boxes(panel.items)} <= {"same"}
+
+
 @pytest.mark.skipif(engine() is None, reason="needs Graphviz")
 def test_the_picture_is_written(tmp_path: Path) -> None:
     svg = draw_change(diff(net(), net(width=4)), tmp_path / "x.svg").read_text("utf-8")
@@ -147,6 +200,27 @@ def test_command(tmp_path: Path) -> None:
     assert json.loads(told.stdout)["totals"]["parameters"] == {"before": 2970, "after": 1490}
     same = run(cli, ["diff", str(path), str(path), "--exit-code"], standalone_mode=False)
     other = run(cli, ["diff", str(path), str(path), "params.width=4", "--exit-code"], standalone_mode=False)
-    assert (same.return_value, other.return_value) == (0, 1)
+    assert (same.return_value, other.return_value) == (0, 4)
+    assert "--exit-code it is 4" in run(cli, ["diff", "--help"]).output
     wrong = run(cli, ["diff", str(path), str(path), "-o", str(tmp_path / "x.jpg")])
     assert wrong.exit_code == 1 and "unknown format" in wrong.stderr and not (tmp_path / "x.jpg").exists()
+
+
+def test_a_saved_model_on_either_side(tmp_path: Path) -> None:
+    spec, saved = tmp_path / "net.yaml", tmp_path / "net.keras"
+    spec.write_text("archspec: 1\nname: net\ninputs: {features: [8]}\nlayers: [Dense: 4]\n")
+    layers = [
+        {"module": "keras.layers", "class_name": "InputLayer", "config": {"name": "in", "batch_shape": [None, 8]}},
+        {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "units": 3}},
+    ]
+    config = {"class_name": "Sequential", "config": {"name": "saved", "layers": layers}}
+    with zipfile.ZipFile(saved, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+    run = CliRunner().invoke
+    for pair, said in ((("net.keras", "net.yaml"), "units 3 → 4"), (("net.yaml", "net.keras"), "units 4 → 3")):
+        assert said in run(cli, ["diff", *(str(tmp_path / name) for name in pair)]).stdout
+    wrong = run(cli, ["diff", str(spec), str(saved), "params.x=3"])
+    assert wrong.exit_code == 2 and "no values to change" in wrong.stderr
+    (tmp_path / "bad.keras").write_text("no archive")
+    wrong = run(cli, ["diff", str(tmp_path / "bad.keras"), str(spec)])
+    assert wrong.exit_code == 1 and "no .keras file" in wrong.stderr

@@ -220,9 +220,9 @@ def test_without_an_engine_dot_is_written(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert engine() is None
-    with pytest.raises(DrawError, match=r"no Graphviz here.*x\.dot is written.*archspec\[diagrams\]"):
+    with pytest.raises(DrawError, match=r"no Graphviz here.*x\.dot and .*x\.mmd are written.*archspec\[diagrams\]"):
         draw(residual(), tmp_path / "x.pdf")
-    assert os.listdir(tmp_path) == ["x.dot"]
+    assert sorted(os.listdir(tmp_path)) == ["x.dot", "x.mmd"]
 
 
 @needs_engine

@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 import archspec
@@ -18,9 +20,10 @@ from archspec.analysis.cost import graph_cost
 from archspec.draw import FORMATS, diagram, draw, engine
 from archspec.draw.formats import EXTENSIONS, TEXTS, format_of
 from archspec.draw.model import unfold
-from archspec.draw.paper_table import rows
+from archspec.draw.paper_table import rows, to_latex, to_markdown
 from archspec.draw.tex import is_latin, tex
 from archspec.graph.ir import Graph
+from archspec.schema import figure_schema
 from tests.graphs import GraphBuilder, perceptron, resnet50
 
 SPECS = Path(__file__).parents[1] / "specs"
@@ -40,6 +43,13 @@ def odd() -> Graph:
     builder = GraphBuilder(ODD)
     x = builder.apply({"Dense": 4}, builder.input("in " + ODD, (8,)), name=ODD)
     return builder.graph(**{ODD: builder.apply({"Dense": 5}, x, name="lone\ud800")})
+
+
+def only(pattern: str, content: str) -> str:
+    """What the pattern's group holds."""
+    found = re.search(pattern, content, re.S)
+    assert found
+    return found[1]
 
 
 def text(graph: Graph, format: str, tmp_path: Path, **options: object) -> str:
@@ -80,6 +90,14 @@ def test_json_is_the_model(tmp_path: Path) -> None:
     assert unfold(shown)[0] == set(graph.nodes)
 
 
+@pytest.mark.parametrize("reference", ["resnet.yaml@resnet50", "vit.yaml", "vae.yaml"])
+@pytest.mark.parametrize("level", ["overview", "blocks", "layers"])
+def test_json_is_as_its_schema_says(reference: str, level: str, tmp_path: Path) -> None:
+    written = json.loads((SPECS.parent / "docs" / "figure.schema.json").read_text("utf-8"))
+    assert written == figure_schema(), "make it anew: archspec schema --figure -o docs/figure.schema.json"
+    jsonschema.validate(json.loads(text(zoo(reference), "json", tmp_path, level=level)), written)
+
+
 @pytest.mark.parametrize(
     "reference", ["resnet.yaml@resnet50", "unet.yaml", "inception.yaml", "transformer.yaml", "vae.yaml"]
 )
@@ -89,6 +107,17 @@ def test_the_rows_of_a_table_add_up(reference: str) -> None:
     found = rows(diagram(graph))
     assert sum(row.parameters for row in found) == cost.parameters_total
     assert sum(row.macs for row in found) == cost.macs
+
+
+def test_a_frame_is_a_row() -> None:
+    found = {row.stage: row for row in rows(diagram(zoo("vit.yaml")))}
+    assert found["encoder"].block.endswith("×12") and found["encoder"].output == "197×768"
+
+
+def test_a_table_says_what_its_total_leaves_out() -> None:
+    shown = diagram(perceptron())
+    assert "| total |  | without Lambda, Mine |" in to_markdown(shown, ("Lambda", "Mine"))
+    assert r"total &  & without Lambda, Mine &" in to_latex(shown, ("Lambda", "Mine"))
 
 
 def test_table(tmp_path: Path) -> None:
@@ -114,12 +143,15 @@ def test_any_name_in_mermaid(tmp_path: Path) -> None:
         outside = re.sub(r'"[^"]*"', "", line)
         assert '"' not in outside and "<" not in outside.replace("<br/>", "")
         for label in re.findall(r'"([^"]*)"', line):
-            assert not re.search(r"[<>`%\\]|#(?!\w+;)", label.replace("<br/>", ""))
+            assert not re.search(r"[<>`%$\\]|#(?!\w+;)", label.replace("<br/>", ""))
 
 
 def test_any_name_in_tables(tmp_path: Path) -> None:
     for line in text(odd(), "table-md", tmp_path).splitlines():
         assert len(re.findall(r"(?<!\\)\|", line)) == 6 and "<" not in line
+    lines = text(odd(), "table-tex", tmp_path).splitlines()
+    assert all(len(re.findall(r"(?<!\\)&", line)) == 4 for line in lines if line.endswith(r" \\"))
+    assert r"\textbackslash{} ü 名前 \textasciigrave{}x\textasciigrave{} \$y\$ \#1 100\%" in "".join(lines)
     assert tex("a_b{c}\\&%$#~^<>|") == (
         r"a\_b\{c\}\textbackslash{}\&\%\$\#\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}\textbar{}"
     )
@@ -142,11 +174,11 @@ def test_a_page_needs_nothing_else(tmp_path: Path) -> None:
 
 def test_every_block_of_a_page_opens(tmp_path: Path) -> None:
     page = text(zoo("inception.yaml"), "html", tmp_path)
-    found = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
+    found = json.loads(only(r'id="data">(.*?)</script>', page))
     panels = {panel["id"] for panel in found["figure"]["panels"]}
 
-    def inside(items: list[dict[str, object]]) -> list[dict[str, object]]:
-        return [b for i in items for b in (inside(i["items"]) if "items" in i else [i])]  # type: ignore[arg-type]
+    def inside(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [b for i in items for b in (inside(i["items"]) if "items" in i else [i])]
 
     blocks = [b for p in found["figure"]["panels"] for b in inside(p["items"]) if b["kind"] == "block"]
     assert blocks and sum(b["panel"] in panels for b in blocks) >= 0.8 * len(blocks)
@@ -164,7 +196,7 @@ first.dispatchEvent(new MouseEvent("click", { bubbles: true }));
 result.opened = boxes();
 view.querySelector("g.opens").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
 result.closed = boxes();
-search.value = "conv"; search.dispatchEvent(new Event("input"));
+search.value = "on"; search.dispatchEvent(new Event("input"));
 result.found = found.textContent;
 search.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
 search.value = ""; search.dispatchEvent(new Event("input"));
@@ -182,32 +214,50 @@ result.panned = area.x < x;
 document.getElementById("open").click();
 result.all = boxes();
 const rects = [...view.querySelectorAll("g.box:not(.frame)")].map(g => g.getBBox());
-result.overlaps = rects.filter((a, i) => rects.some((b, j) => j > i && a.x < b.x + b.width - .5 && b.x < a.x + a.width - .5 && a.y < b.y + b.height - .5 && b.y < a.y + a.height - .5)).length;
-const out = document.createElement("pre"); out.id = "result"; out.textContent = JSON.stringify(result); document.body.append(out);
+// A line may touch only the boxes that it joins: those hold its ends.
+const solid = [...view.querySelectorAll("g.box:not(.frame) > rect:first-of-type")].map(r => r.getBBox());
+const holds = (b, p, m) => p.x > b.x - m && p.x < b.x + b.width + m && p.y > b.y - m && p.y < b.y + b.height + m;
+result.crossings = [...view.querySelectorAll("path.edge")].filter(path => {
+  const length = path.getTotalLength(), ends = [path.getPointAtLength(0), path.getPointAtLength(length)];
+  const others = solid.filter(b => !ends.some(p => holds(b, p, 6)));
+  for (let at = 0; at < length; at += 3) if (others.some(b => holds(b, path.getPointAtLength(at), -1))) return true;
+  return false;
+}).length;
+const before = (a, b, side, size) => a[side] < b[side] + b[size] - .5 && b[side] < a[side] + a[size] - .5;
+const meet = (a, b) => before(a, b, "x", "width") && before(a, b, "y", "height");
+result.overlaps = rects.filter((a, i) => rects.some((b, j) => j > i && meet(a, b))).length;
+const out = document.createElement("pre");
+out.id = "result"; out.textContent = JSON.stringify(result); document.body.append(out);
 </script></body>
-"""  # noqa: E501
+"""
 
 
-def browsed(page: Path) -> dict[str, object]:
-    """What a browser makes of a page when it is used."""
+def dom(page: Path) -> str:
+    """What a browser makes of a page."""
     assert CHROMIUM
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=900,900", "--dump-dom"]
+    command += ["--virtual-time-budget=10000", "--allow-file-access-from-files"]
+    run = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    return run.stdout
+
+
+def browsed(page: Path) -> dict[str, Any]:
+    """What a page does when it is used."""
     tried = page.with_name("tried.html")
     tried.write_text(page.read_text("utf-8").replace("</body>", ACTIONS), "utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=900,900", "--dump-dom"]
-    run = subprocess.run([*command, tried.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-    found = re.search(r'<pre id="result">(.*?)</pre>', run.stdout, re.S)
-    assert found, run.stderr[-2000:]
-    result: dict[str, object] = json.loads(html.unescape(found[1]))
+    result: dict[str, Any] = json.loads(html.unescape(only(r'<pre id="result">(.*?)</pre>', dom(tried))))
     return result
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
-@pytest.mark.parametrize("reference", ["resnet.yaml@resnet50", "inception.yaml", "segnet.yaml"])
+@pytest.mark.parametrize(
+    "reference", ["resnet.yaml@resnet50", "inception.yaml", "segnet.yaml", "unet.yaml", "transformer.yaml"]
+)
 def test_a_page_in_a_browser(reference: str, tmp_path: Path) -> None:
     found = browsed(draw(zoo(reference), tmp_path / "x.html"))
-    assert found["opened"] > found["before"] == found["closed"]  # type: ignore[operator]
-    assert found["all"] >= found["opened"] and found["overlaps"] == 0  # type: ignore[operator]
+    assert found["opened"] > found["before"] == found["closed"]
+    assert found["all"] >= found["opened"] and found["overlaps"] == 0 and found["crossings"] == 0
     assert re.fullmatch(r"[1-9]\d* found", str(found["found"]))
     assert found["zoomed"] and found["panned"] and not found["hidden"] and "InputLayer" in str(found["tip"])
 
@@ -218,11 +268,27 @@ def test_any_name_in_a_browser(tmp_path: Path) -> None:
     page = draw(odd(), tmp_path / "x.html")
     script = '<script>document.title = [...view.querySelectorAll("g.box")].map(g => g.dataset.path).join("§")</script>'
     page.write_text(page.read_text("utf-8").replace("</body>", script + "</body>"), "utf-8")
-    assert CHROMIUM
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    title = html.unescape(re.search(r"<title>(.*?)</title>", shown, re.S)[1])  # type: ignore[index]
-    assert ODD in title.split("§")
+    assert ODD in html.unescape(only(r"<title>(.*?)</title>", dom(page))).split("§")
+
+
+MERMAID = os.environ.get("ARCHSPEC_MERMAID", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None or not MERMAID, reason="needs Chromium, and mermaid.min.js at ARCHSPEC_MERMAID")
+@pytest.mark.parametrize("reference", ["resnet.yaml@resnet50", "inception.yaml", "transformer.yaml", "odd"])
+def test_mermaid_reads_it(reference: str, tmp_path: Path) -> None:
+    graph = odd() if reference == "odd" else zoo(reference)
+    script = (
+        f'<script src="{Path(MERMAID).as_uri()}"></script><script>mermaid.initialize({{startOnLoad: true}})</script>'
+    )
+    page = tmp_path / "x.html"
+    drawn = html.escape(text(graph, "mermaid", tmp_path))
+    page.write_text(f'<meta charset="utf-8"><body><pre class="mermaid">{drawn}</pre>{script}</body>', "utf-8")
+    shown = html.unescape(re.sub("<br>|</?p>", " ", dom(page)))
+    assert "Syntax error" not in shown and 'aria-roledescription="flowchart-v2"' in shown
+    says = {"resnet.yaml@resnet50": "bottleneck (c, s) ×16", "inception.yaml": "mixed", "odd": "in " + ODD}
+    assert says.get(reference, "encoder ×6") in shown
 
 
 @needs_engine
@@ -231,6 +297,28 @@ def test_tikz_names_its_roles_and_compiles_alone_by_its_look(tmp_path: Path) -> 
     assert found.count("{") == found.count("}") and r"\begin{document}" in found
     assert r"\tikzset{role convolution/.style" in found and "\\path[role convolution]" in found
     assert "fontspec" not in found and "fontspec" in text(odd(), "tikz", tmp_path)
+
+
+@needs_engine
+def test_any_name_in_tikz(tmp_path: Path) -> None:
+    found = text(odd(), "tikz", tmp_path)
+    assert tex("in " + ODD) in found
+    two = GraphBuilder("two")
+    assert tex("a\\\\b\\\\\\c") in text(
+        two.graph(two.chain(two.input("a\\\\b\\\\\\c", (4,)), "ReLU")), "tikz", tmp_path
+    )
+
+
+@pytest.mark.slow
+@needs_engine
+@pytest.mark.skipif(shutil.which("lualatex") is None, reason="needs LuaLaTeX (texlive-luatex, fonts-dejavu)")
+def test_tikz_of_any_name_compiles(tmp_path: Path) -> None:
+    path = draw(odd(), tmp_path / "x.tex")
+    command = ["lualatex", "-interaction=nonstopmode", "-halt-on-error", path.name]
+    run = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False, errors="replace"
+    )
+    assert run.returncode == 0 and "1 page" in run.stdout, run.stdout[-1500:]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from archspec.draw import DrawError, diagram, draw
 from archspec.draw.model import boxes
 from archspec.graph.ir import Graph
 from archspec.graph.verify import verify
-from archspec.importing import ImportFailed, from_model, imported, load_keras
+from archspec.importing import ImportFailed, from_model, imported, load_keras, unknown
 from archspec.importing.archive import read_config
 from archspec.language.limits import Limits
 
@@ -84,7 +84,7 @@ def test_layers_that_the_catalogue_lacks_keep_their_name_and_shape() -> None:
     graph = imported(functional(IMAGE, mine, after))
     assert kinds(graph) == ["InputLayer", "Mine", "Flatten"]
     assert [str(node.outputs[0]) for node in graph.nodes.values()] == ["(8, 8, 3)", "(4, 5)", "(20,)"]
-    assert "secret" in graph.nodes["mine"].layer.settings  # type: ignore[attr-defined]
+    assert "secret" in graph.nodes["mine"].layer.model_dump()["settings"]
     assert graph_cost(graph).parameters_total == 0
     assert "Mine" in [box.label for box in boxes(diagram(graph).panels[0].items)]
 
@@ -139,7 +139,10 @@ def test_keras_2() -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"class_name": "Mine", "config": {}}, "Mine is neither a functional nor a Sequential model"),
+        (
+            {"class_name": "Mine", "config": {}},
+            "Mine is neither a functional nor a Sequential model: only its code says",
+        ),
         ({}, "neither"),
         (
             {"class_name": "Functional", "config": {"layers": [3], "input_layers": [], "output_layers": []}},
@@ -170,6 +173,64 @@ def test_models_inside_models_cannot_grow_without_end() -> None:
         imported(config, Limits(nodes=2_000))
 
 
+def chained(*kinds: str) -> dict[str, Any]:
+    """A Sequential model of pools and convolutions."""
+    settings: dict[str, Any] = {"Conv2D": {"filters": 4, "kernel_size": [3, 3], "padding": "same"}}
+    settings["MaxPooling2D"] = {"pool_size": [2, 2], "padding": "same"}
+    layers = [{"class_name": "InputLayer", "config": {"name": "image", "batch_shape": [None, 64, 64, 3]}}]
+    layers += [
+        {"module": "keras.layers", "class_name": kind, "config": {"name": f"l{number}", **settings[kind]}}
+        for number, kind in enumerate(kinds)
+    ]
+    return {"class_name": "Sequential", "config": {"name": "chain", "layers": layers}}
+
+
+def test_a_stage_ends_with_its_pooling() -> None:
+    conv, pool = "Conv2D", "MaxPooling2D"
+    graph = imported(chained(conv, conv, pool, conv, conv, conv, pool, conv, conv, conv, pool, conv, conv, conv, pool))
+    scopes: dict[str, list[str]] = {}
+    for node in graph.nodes.values():
+        if node.scope:
+            scopes.setdefault(node.scope[0], []).append(type(node.layer).__name__)
+    assert list(scopes.values()) == [[conv, conv, conv, pool]] * 3
+
+
+def test_a_shortcut_stands_before_the_way_that_it_shortens() -> None:
+    """In the file it stands between the way's layers; first, blocks with and without it have the same columns."""
+    shape = [None, 8, 8, 3]
+    layers, x = [IMAGE], FROM_IMAGE
+    for number in range(3):
+        names = [f"c{number}", f"r{number}", f"s{number}", f"d{number}"]
+        conv = {"filters": 3, "kernel_size": [3, 3], "padding": "same"}
+        ways = [x, (names[0], 0, 0, shape), x, (names[1], 0, 0, shape)]
+        kinds_ = [("Conv2D", conv), ("ReLU", {}), ("Conv2D", conv), ("Conv2D", conv)]
+        shortcut = number == 0
+        for name, way, (kind, config) in zip(names, ways, kinds_, strict=True):
+            if shortcut or not name.startswith("s"):
+                layers.append(layer(kind, name, [[way]], **config))
+        add = layer("Add", f"a{number}", [[]])
+        ends = [(names[2], 0, 0, shape) if shortcut else x, (names[3], 0, 0, shape)]
+        add["inbound_nodes"][0]["args"] = [[_tensor(*end) for end in ends]]
+        layers.append(add)
+        x = (f"a{number}", 0, 0, shape)
+    graph = imported(functional(*layers))
+    verify(graph)
+    first = [name for name in graph.nodes if name.startswith("residual_block1.")]
+    assert first[0] == "residual_block1.shortcut.conv2d" and first[-1] == "residual_block1.add"
+    dashed = [box for panel in diagram(graph).panels for box in boxes(panel.items) if box.partial]
+    assert len(dashed) == 1 and dashed[0].path.endswith("shortcut.conv2d")
+
+
+def test_one_number_stands_for_all_directions() -> None:
+    graph = imported(functional(IMAGE, layer("ZeroPadding2D", "pad", [[FROM_IMAGE]], padding=[[3, 3], [3, 3]])))
+    assert graph.nodes["pad"].layer.model_dump()["padding"] == 3
+
+
+def test_classes_that_are_not_known_are_told() -> None:
+    mine = layer("Mine", "mine", [[FROM_IMAGE]]) | {"module": "mine", "registered_name": "Mine>Mine"}
+    assert unknown(imported(functional(IMAGE, mine))) == ("Mine",) and unknown(imported(residual_chain(2))) == ()
+
+
 def archive(path: Path, **texts: bytes) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, text in texts.items():
@@ -179,6 +240,7 @@ def archive(path: Path, **texts: bytes) -> Path:
 
 def test_files_that_are_wrong(tmp_path: Path) -> None:
     cases = {
+        "save it as .keras": tmp_path / "old.h5",
         "cannot read": tmp_path / "nowhere.keras",
         "no .keras file": tmp_path / "text.keras",
         "has no config.json": archive(tmp_path / "empty.keras", other=b""),
@@ -186,6 +248,7 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
         "is no model's": archive(tmp_path / "list.keras", config_json=b"[]"),
     }
     (tmp_path / "text.keras").write_text("text")
+    (tmp_path / "old.h5").write_bytes(b"\x89HDF\r\n\x1a\nand more")
     for said, path in cases.items():
         with pytest.raises(ImportFailed, match=said):
             load_keras(path)
@@ -280,7 +343,8 @@ def test_models_that_cannot_be_written_as_a_config(keras: Any, tmp_path: Path) -
     [
         ("ResNet50", {"residual_block": 16}), ("MobileNetV2", {"residual_block": 16}),
         ("DenseNet121", {"dense_block": 58}),
-        ("EfficientNetB0", {"residual_block": 15}), ("InceptionV3", None), ("Xception", None), ("VGG16", {"block": 3}),
+        ("EfficientNetB0", {"residual_block": 15}), ("InceptionV3", None), ("Xception", None),
+        ("VGG16", {"block": 2, "block_b": 3}),
         ("NASNetMobile", None), ("ConvNeXtTiny", None), ("InceptionResNetV2", None), ("MobileNetV3Small", None),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
+    from archspec.graph.ir import Graph
     from archspec.language.limits import Limits
 
 _CHANGE = re.compile(r"(outputs|[A-Za-z_]\w*(\.[\w-]+)+)=")
@@ -79,6 +80,21 @@ def open_spec(spec: str, changes: Sequence[str], limits: Sequence[str], allow: S
         if not _CHANGE.match(change):
             raise click.UsageError(f"{change!r} is no change to the spec; write PATH=VALUE, as in params.classes=10")
     return load(spec, changes=changes, limits=read_limits(limits), allow=allow)
+
+
+def is_saved_model(reference: str) -> bool:
+    """Whether a command's argument names a model that Keras saved, and no spec."""
+    return Path(reference).suffix.lower() in (".keras", ".h5", ".hdf5")
+
+
+def open_saved_model(path: str, limits: Sequence[str]) -> Graph:
+    """The graph of a model that Keras saved; nothing in the file is run."""
+    from archspec.importing import ImportFailed, load_keras
+
+    try:
+        return load_keras(path, read_limits(limits))
+    except ImportFailed as error:
+        raise failure(str(error)) from None
 
 
 def is_change(text: str) -> bool:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from archspec.cli.common import failure, open_spec, read_limits, spec_argument
-
-if TYPE_CHECKING:
-    from archspec.graph.ir import Graph
+from archspec.cli.common import failure, is_saved_model, open_saved_model, open_spec, print_json, spec_argument
 
 FORMATS = ("svg", "pdf", "png", "dot", "tikz", "mermaid", "html", "json", "table-md", "table-tex")
 
@@ -59,27 +56,42 @@ def command(
         archspec draw unet.yaml --report                        what the figure measures
         archspec draw model.keras -o model.html                 a Keras model, its repeats found
 
-    The options may also stand under `draw:` in the spec; those given here win. SVG, PDF and PNG need Graphviz
-    (`archspec doctor` says whether it is there). An existing picture is replaced once the new one is complete.
+    Formats: pdf, svg and png (300 dots an inch); tikz (.tex, compiles alone); dot; mermaid (.mmd, for READMEs); html
+    (one page to zoom, search and open blocks in); json (the figure as data); table-md and table-tex (stages, outputs,
+    blocks, parameters, MACs). PDF, SVG, PNG and TikZ need Graphviz; without it .dot and .mmd are written instead
+    (`archspec doctor` says whether it is there).
+
+    The options may also stand under `draw:` in the spec; those given here win. Of a .keras file only the description of
+    its layers is read: no code in it is run, and classes that Keras does not know are drawn by their names.
+
+    A file appears whole or not at all. The exit code is 0 if the picture was written, 1 if not, and 2 if the command
+    was used wrongly.
     """
     from archspec.draw import DrawError, draw, measure
     from archspec.draw.formats import EXTENSIONS
     from archspec.draw.report import to_json
 
-    if spec.endswith(".keras"):
-        graph = _model(spec, changes, limits)
-        from_spec: Mapping[str, Any] = {}
+    from_spec: Mapping[str, Any] = {}
+    if is_saved_model(spec):
+        from archspec.importing import unknown
+
+        if changes:
+            raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
+        graph = open_saved_model(spec, limits)
+        name = Path(spec).stem
+        if classes := unknown(graph):
+            click.echo(f"drawn by name alone, weights and MACs not known: {', '.join(classes)}", err=True)
     else:
         network = open_spec(spec, changes, limits, allow)
-        graph, from_spec = network.graph, network.document.draw or {}
+        graph, from_spec, name = network.graph, network.drawing, network.name
     chosen = {name: value for name, value in given.items() if value not in (None, ())}
-    path = output or Path(f"{graph.name}.{EXTENSIONS[format or 'svg']}")
+    if "=" in chosen.get("palette", ""):
+        chosen["palette"] = _palette(chosen["palette"])
+    path = output or Path(f"{_file_name(name)}.{EXTENSIONS[format or 'svg']}")
     try:
-        if "=" in chosen.get("palette", ""):
-            chosen["palette"] = dict(pair.split("=", 1) for pair in chosen["palette"].split(",") if "=" in pair)
         if report or as_json:
             found = measure(graph, **{**from_spec, **chosen})
-            click.echo(json.dumps(to_json(found)) if as_json else str(found))
+            print_json(to_json(found)) if as_json else click.echo(str(found))
             return
         draw(graph, path, format=format or (None if path.suffix else "svg"), spec=from_spec, **chosen)
     except DrawError as error:
@@ -87,13 +99,14 @@ def command(
     click.echo(f"{path} drawn", err=True)
 
 
-def _model(path: str, changes: tuple[str, ...], limits: tuple[str, ...]) -> Graph:
-    """The graph of a saved model; none of its code is run."""
-    from archspec.importing import ImportFailed, load_keras
+def _palette(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    for role, sign, colour in pairs:
+        if not (role and sign and colour):
+            raise click.BadParameter(f"{text!r} is not role=#RRGGBB,…", param_hint="--palette")
+    return {role.strip(): colour.strip() for role, _, colour in pairs}
 
-    if changes:
-        raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
-    try:
-        return load_keras(path, read_limits(limits))
-    except ImportFailed as error:
-        raise failure(str(error)) from None
+
+def _file_name(name: str) -> str:
+    """A network's name as that of a file in this folder, whatever stands in it."""
+    return re.sub(r"[^\w.+-]+", "_", name).lstrip(".")[:100] or "network"

@@ -11,7 +11,8 @@ from archspec.cli.common import written
 
 @click.command("schema")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it there.")
-def command(output: Path | None) -> None:
+@click.option("--figure", is_flag=True, help="The schema of what `archspec draw --format json` writes.")
+def command(output: Path | None, figure: bool) -> None:
     """Print the JSON Schema of the spec language, for editors.
 
     Draft 2020-12, made from the same classes that check specs: every layer, object and setting with its arguments,
@@ -25,9 +26,9 @@ def command(output: Path | None) -> None:
 
     A schema cannot work out shapes or names: `archspec check` says whether a spec is right.
     """
-    from archspec.schema import schema_text
+    from archspec.schema import figure_schema, schema_text
 
-    text = schema_text()
+    text = schema_text(figure_schema()) if figure else schema_text()
     if output is None:
         click.echo(text, nl=False)
         return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from archspec.analysis.diff import Change, Difference
-from archspec.draw.model import Box, Figure, Group
+from archspec.analysis.difference import Change, Difference
+from archspec.draw.model import Box, Figure, Group, boxes
 from archspec.draw.picture import draw
 from archspec.graph.ir import Edge, Graph, Node
 from archspec.graph.text import changed_arguments
@@ -47,14 +48,13 @@ def merged(found: Difference) -> tuple[Graph, Mapping[str, str]]:
 def _moved(found: Difference, node: Node, now: Mapping[str, str]) -> Node:
     """A layer of the first graph in the second. Where it would read something else there, it only shows its name."""
     edges = tuple(Edge(now[edge.node], edge.index) for edge in node.inputs)
-    shares = now.get(node.shares) if node.shares else None
-    moved = replace(node, name=now[node.name], inputs=edges, shares=shares)
+    moved = replace(node, name=now[node.name], inputs=edges)
     after = found.after.nodes
     fits = all(
         new.node not in after or after[new.node].outputs == found.before.nodes[old.node].outputs
         for old, new in zip(node.inputs, edges, strict=True)
     )
-    if fits and (shares is None or shares not in after):
+    if fits and node.shares is None:
         return moved
     shown = foreign(type(node.layer).__name__, dict(changed_arguments(node.layer)), node.outputs)
     return replace(moved, layer=shown, parameters=("inputs",) * len(edges), shares=None)
@@ -99,19 +99,37 @@ def _in_order(nodes: Mapping[str, Node]) -> dict[str, Node]:
 
 
 def marked(figure: Figure, status: Mapping[str, str]) -> Figure:
-    """The figure with roles that say what changed, and signs in front of labels."""
+    """The figure with roles that say what changed, and signs in front of labels.
 
-    def mark(item: Box | Group) -> Box | Group:
+    A block's panel stands for all its uses: more or fewer of them leave it as it is, which their rows say.
+    """
+
+    def mark(item: Box | Group, is_row: bool) -> Box | Group:
         if isinstance(item, Group):
-            return replace(item, items=tuple(map(mark, item.items)))
+            return replace(item, items=tuple(mark(one, is_row) for one in item.items))
         if item.kind in SILENT or not item.layers:
             return replace(item, role="same")
-        found = {status.get(name, "same") for name in item.layers}
-        role = found.pop() if len(found) == 1 else "changed"
+        found = Counter(status.get(name, "same") for name in item.layers)
+        role = next(iter(found)) if len(found) == 1 else "changed"
+        if (
+            not is_row
+            and not item.partial
+            and "same" in found
+            and not found["changed"]
+            and not (found["added"] and found["removed"])
+        ):
+            role = "same"
+        detail = item.detail
+        if is_row and role == "changed" and item.kind == "block":
+            counts = [f"{sign}{found[name]}" for name, sign in (("added", "+"), ("removed", "-")) if found[name]]
+            detail = ", ".join(part for part in (detail, f"layers {' '.join(counts)}" if counts else "") if part)
         strips = tuple(replace(strip, role=role) for strip in item.strips)
         sign = "" if item.kind == "symbol" else SIGNS[role]
-        return replace(item, role=role, label=sign + item.label, strips=strips)
+        return replace(item, role=role, label=sign + item.label, detail=detail, strips=strips)
 
-    panels = tuple(replace(panel, items=tuple(map(mark, panel.items))) for panel in figure.panels)
-    shown = [role for role in ("added", "removed", "changed") if role in status.values()]
-    return replace(figure, panels=panels, roles=tuple(shown))
+    panels = tuple(
+        replace(panel, items=tuple(mark(item, number == 0) for item in panel.items))
+        for number, panel in enumerate(figure.panels)
+    )
+    roles = {box.role for panel in panels for box in boxes(panel.items)}
+    return replace(figure, panels=panels, roles=tuple(role for role in SIGNS if role in roles - {"same"}))

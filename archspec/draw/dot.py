@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from archspec.draw import markup
-from archspec.draw.stacks import columns
 from archspec.draw.engine import FONT
 from archspec.draw.geometry import POINTS, Frame, Layout, Place, Rect, Way, halved
 from archspec.draw.markup import literal, tooltip
 from archspec.draw.model import Box, Edge, Group, Panel, boxes
+from archspec.draw.stacks import stacks
 from archspec.draw.style import Style
 
 Home = tuple[str, ...]
@@ -64,7 +64,7 @@ def sizes(panel: Panel, style: Style) -> dict[str, Size]:
     """One width for the boxes of a column; where they lie in a row, one height."""
     shown = {box.id: box for box in boxes(panel.items)}
     found: dict[str, Size] = {}
-    for ids in columns(panel):
+    for ids in stacks(panel):
         rows = [shown[id] for id in ids if shown[id].kind in markup.ROWS]
         natural = [markup.width(box, style) for box in rows]
         high = max((markup.height(box, style) for box in rows), default=0.0) if style.lying else 0.0
@@ -163,13 +163,8 @@ def _common(a: Home, b: Home) -> Home:
 def box_attributes(box: Box, style: Style, size: Size, centred: bool) -> Values:
     theme = style.colours.theme
     if box.kind == "point" and box.label:
-        return {
-            "shape": "plaintext",
-            "style": "",
-            "height": "0.12",
-            "margin": "0.01,0",
-            "label": f"<{small(box.label, style)}>",
-        }  # noqa: E501
+        label = f"<{markup.small(box.label, style)}>"
+        return {"shape": "plaintext", "style": "", "height": "0.12", "margin": "0.01,0", "label": label}
     if box.kind == "point":
         return {"shape": "point", "width": "0.04", "height": "0.04", "fillcolor": theme.line, "label": ""}
     found = {"label": markup.label(box, style, size.width, centred), "fillcolor": style.colours.fill(box.role)}

@@ -111,7 +111,7 @@ class Figures:
 
 def _looks(shown: Figure, shapes: str, chosen: Options, letters: Face) -> list[Candidate]:
     """A figure as it is asked for, and with narrow boxes of more lines; without what is too wide in any case."""
-    style = style_of(shown, replace(chosen, shapes=shapes), letters)
+    style = style_of(shown, chosen.model_copy(update={"shapes": shapes}), letters)
     narrow = Candidate(shown, replace(style, limit=NARROW * style.size))
     wide = Candidate(shown, style)
     return [wide, narrow] if _widest(wide) <= chosen.inches * POINTS - MARGIN else [narrow]

@@ -28,5 +28,9 @@ def as_text(format: str, shown: Figure, graph: Graph, chosen: Options) -> str:
         return to_mermaid(shown, chosen.colours(), "LR" if chosen.direction == "LR" else "TB")
     if format == "html":
         return to_html(shown, graph, chosen.colours())
-    writers = {"json": to_json, "table-md": paper_table.to_markdown, "table-tex": paper_table.to_latex}
-    return writers[format](shown)
+    if format == "json":
+        return to_json(shown)
+    from archspec.importing import unknown  # takes a tenth of a second to load
+
+    table = paper_table.to_markdown if format == "table-md" else paper_table.to_latex
+    return table(shown, unknown(graph))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise, zip_longest
 
-from archspec.draw.stacks import sides
 from archspec.draw.geometry import Layout, Place, Rect, Way
 from archspec.draw.model import Edge, Panel, boxes
+from archspec.draw.stacks import sides
 from archspec.draw.style import Style
 
 GAP = 12.0  # points between rows, with an arrow in it

@@ -8,11 +8,7 @@ from archspec.draw.markup import small, text
 from archspec.draw.model import Figure
 from archspec.draw.style import Style
 
-NAMES = {
-    "convolution": "convolution", "normalization": "normalisation", "activation": "activation", "pooling": "pooling",
-    "upsampling": "upsampling", "dense": "dense", "embedding": "embedding", "attention": "attention",
-    "recurrent": "recurrent", "block": "block", "added": "+ added", "removed": "- removed", "changed": "~ changed",
-}  # fmt: skip
+CHANGES = {"added", "removed", "changed"}  # roles that never go without saying
 SWATCH = 11  # points
 SPACE = 3
 LINE_HEIGHT = 1.2  # of the text's size, what Graphviz gives a line
@@ -30,22 +26,23 @@ class Sign:
 
 def legends(figure: Figure, style: Style, limit: float) -> list[Sign]:
     """The legend in every number of even columns that is no wider than the limit; the narrowest in any case."""
-    if len(figure.roles) < 2:
+    entries = figure.legend
+    count = len(entries)
+    if count < 2 and not CHANGES & {*figure.roles}:
         return []
-    count = len(figure.roles)
     balanced = sorted({-(-count // columns) for columns in range(1, count + 1)})
-    found = [_legend(figure.roles, style, rows) for rows in balanced]
+    found = [_legend(entries, style, rows) for rows in balanced]
     return [sign for sign in found[:-1] if sign.width <= limit] + found[-1:]
 
 
-def _legend(roles: tuple[str, ...], style: Style, rows: int) -> Sign:
-    """Roles down the columns, each column as wide as it needs."""
-    columns = [roles[start : start + rows] for start in range(0, len(roles), rows)]
-    widths = [max(style.face.breadth(NAMES[role], style.small) for role in column) + 2 for column in columns]
+def _legend(entries: tuple[tuple[str, str], ...], style: Style, rows: int) -> Sign:
+    """Entries down the columns, each column as wide as it needs."""
+    columns = [entries[start : start + rows] for start in range(0, len(entries), rows)]
+    widths = [max(style.face.breadth(words, style.small) for _, words in column) + 2 for column in columns]
     lines = []
     for number in range(rows):
         cells = "".join(
-            _swatch(column[number], style, int(width)) if number < len(column) else '<td colspan="2"></td>'
+            _swatch(*column[number], style, int(width)) if number < len(column) else '<td colspan="2"></td>'
             for column, width in zip(columns, widths, strict=True)
         )
         lines.append(f"<tr>{cells}</tr>")
@@ -54,10 +51,10 @@ def _legend(roles: tuple[str, ...], style: Style, rows: int) -> Sign:
     return Sign("legend", label, width, rows * (style.small * LINE_HEIGHT + SPACE) + SPACE)
 
 
-def _swatch(role: str, style: Style, width: int) -> str:
+def _swatch(role: str, words: str, style: Style, width: int) -> str:
     theme = style.colours.theme
     sides = f'width="{SWATCH}" height="8" fixedsize="true" border="1" color="{theme.line}"'
-    name = f'<font color="{theme.text}">{small(NAMES[role], style)}</font>'
+    name = f'<font color="{theme.text}">{small(words, style)}</font>'
     return f'<td {sides} bgcolor="{style.colours.fill(role)}"></td><td align="left" width="{width}">{name}</td>'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import replace
 from importlib.resources import files
 
@@ -14,7 +15,7 @@ from archspec.draw.written import legal, to_json
 from archspec.graph.ir import Graph
 
 MOST_PANELS = 60  # made for blocks that the figure itself does not show
-MOST_LAYERS = 400  # of such a panel
+MOST_LAYERS = 1_000  # of such a panel
 
 
 def to_html(shown: Figure, graph: Graph, colours: Colours) -> str:
@@ -26,6 +27,7 @@ def to_html(shown: Figure, graph: Graph, colours: Colours) -> str:
         "figure": json.loads(to_json(whole)),
         "alone": [panel.id for panel in whole.panels[1:] if panel.id not in linked],
         "fills": {role: colours.fill(role) for role in (*PALETTES["tol-light"], "block", *colours.fills)},
+        "legend": [list(entry) for entry in whole.legend],
         "theme": {"box": theme.box, "line": theme.line},
     }
     ours = files("archspec.draw").joinpath("web")
@@ -36,14 +38,14 @@ def to_html(shown: Figure, graph: Graph, colours: Colours) -> str:
     root = ":root { " + " ".join(f"--{name}: {value};" for name, value in variables.items()) + " }\n"
     # Nothing in the data can end the script element, whatever the names of layers are.
     packed = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    texts = {
+        "TITLE": html.escape(legal(shown.title or shown.name)), "DATA": packed,
+        "STYLE": root + ours.joinpath("page.css").read_text("utf-8"),
+        "SCRIPT": ours.joinpath("page.js").read_text("utf-8"),
+    }  # fmt: skip
+    # In one go, for a layer may be called SCRIPT.
     page = ours.joinpath("page.html").read_text("utf-8")
-    before, middle, after = page.partition("STYLE")[0], page.partition("STYLE")[2].partition("DATA"), ""
-    title = html.escape(legal(shown.title or shown.name))
-    data_end, _, after = middle[2].partition("SCRIPT")
-    return "".join([
-        before.replace("TITLE", title), root, ours.joinpath("page.css").read_text("utf-8"), middle[0], packed, data_end,
-        ours.joinpath("page.js").read_text("utf-8"), after,
-    ])  # fmt: skip
+    return re.sub("TITLE|DATA|STYLE|SCRIPT", lambda found: texts[found[0]], page)
 
 
 def _readable(paper: str, ink: str) -> str:

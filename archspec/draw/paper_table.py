@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from archspec.draw.model import Box, Figure, boxes
+from archspec.draw.model import Box, Figure, Group, boxes
 from archspec.draw.tex import tex
 from archspec.draw.written import legal
 
@@ -22,15 +23,37 @@ class Row:
 
 
 def rows(figure: Figure) -> list[Row]:
-    """What the macro view shows, a row each; their parameters and MACs add up to the network's."""
+    """What the macro view shows, a row each; their parameters and MACs add up to the network's.
+
+    A frame is one row, as a block is, where layers fold; else its layers are.
+    """
     titles = {panel.id: panel.title for panel in figure.panels}
-    found = [Row(*_words(box, titles.get(box.panel, "")), box.parameters, box.macs) for box in _rows(figure)]
-    silent = [box for box in boxes(figure.panels[0].items) if box.kind in SILENT and (box.parameters or box.macs)]
-    return found + [Row(box.path, box.shape, box.label, box.parameters, box.macs) for box in silent]
+    folded = figure.level not in ("layers", "raw")
+    found: list[Row] = []
+    silent: list[Row] = []
+    for item in _items(figure.panels[0].items, folded):
+        if isinstance(item, Group):
+            found.append(_group_row(item))
+        elif item.kind not in SILENT:
+            found.append(Row(*_words(item, titles.get(item.panel, "")), item.parameters, item.macs))
+        elif item.parameters or item.macs:
+            silent.append(Row(item.path, item.shape, item.label, item.parameters, item.macs))
+    return found + silent
 
 
-def _rows(figure: Figure) -> list[Box]:
-    return [box for box in boxes(figure.panels[0].items) if box.kind not in SILENT]
+def _items(items: tuple[Box | Group, ...], folded: bool) -> Iterator[Box | Group]:
+    for item in items:
+        if isinstance(item, Group) and not folded:
+            yield from _items(item.items, folded)
+        else:
+            yield item
+
+
+def _group_row(group: Group) -> Row:
+    inside = list(boxes(group.items))
+    output = next((box.shape for box in reversed(inside) if box.shape), "")
+    block = " ".join(word for word in (group.detail, f"×{group.times}" if group.times > 1 else "") if word)
+    return Row(group.label, output, block, sum(b.parameters for b in inside), sum(b.macs for b in inside))
 
 
 def _words(box: Box, title: str) -> tuple[str, str, str]:
@@ -44,24 +67,25 @@ def _words(box: Box, title: str) -> tuple[str, str, str]:
     return box.name or box.path.split(".")[0], box.shape, f"{box.label}{fused}{times}"
 
 
-def to_markdown(figure: Figure) -> str:
-    """A table of GitHub's Markdown."""
-    table = [TITLES, *_cells(figure)]
+def to_markdown(figure: Figure, unknown: Sequence[str] = ()) -> str:
+    """A table of GitHub's Markdown. `unknown` are classes whose parameters and MACs are not known."""
+    table = [TITLES, *_cells(figure, unknown)]
     lines = ["| " + " | ".join(map(_markdown, row)) + " |" for row in table]
     return "\n".join([lines[0], "|---|---|---|---:|---:|", *lines[1:]]) + "\n"
 
 
-def to_latex(figure: Figure) -> str:
-    """A tabular that needs no package."""
-    lines = [" & ".join(map(tex, row)) + r" \\" for row in _cells(figure)]
+def to_latex(figure: Figure, unknown: Sequence[str] = ()) -> str:
+    """A tabular that needs no package. `unknown` are classes whose parameters and MACs are not known."""
+    lines = [" & ".join(map(tex, row)) + r" \\" for row in _cells(figure, unknown)]
     head = " & ".join(map(tex, TITLES)) + r" \\"
     body = [r"\begin{tabular}{lllrr}", r"\hline", head, r"\hline", *lines[:-1], r"\hline", lines[-1], r"\hline"]
     return "\n".join([*body, r"\end{tabular}"]) + "\n"
 
 
-def _cells(figure: Figure) -> list[tuple[str, ...]]:
+def _cells(figure: Figure, unknown: Sequence[str]) -> list[tuple[str, ...]]:
     found = rows(figure)
-    total = Row("total", "", "", sum(row.parameters for row in found), sum(row.macs for row in found))
+    without = f"without {', '.join(unknown)}" if unknown else ""
+    total = Row("total", "", without, sum(row.parameters for row in found), sum(row.macs for row in found))
     return [(r.stage, r.output, r.block, _number(r.parameters), _number(r.macs)) for r in (*found, total)]
 
 

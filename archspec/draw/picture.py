@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +53,7 @@ def draw(
 ) -> Path:
     """Writes the picture of a graph or a Keras model; the format is the extension's unless given. Returns its path.
 
-    A file appears whole or not at all. Raises DrawError. Where Graphviz is missing, the `.dot` is still written beside.
+    A file appears whole or not at all. Raises DrawError. Where Graphviz is missing, a `.dot` and a `.mmd` are written.
     `spec` holds the options that the spec gives; the others win over them. `marked` changes the figure before it is
     laid out.
     """
@@ -77,12 +76,12 @@ def draw(
         )
     graphviz = engine()
     if graphviz is None:
-        return _without_engine(shown, chosen, path, format)
+        return _without_engine(graph, shown, chosen, path, format)
     if format in ("pdf", "png") and not fonts(graphviz).usable:
         raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
     _, composed = fitted(graph, chosen, graphviz, marked)
     if format == "tikz":
-        _write(path, to_tikz(json.loads(render(composed.dot, "json", graphviz, placed=True)), graph.name).encode())
+        _write(path, to_tikz(composed.dot, graph.name, graphviz).encode())
         return path
     _write(path, composed.dot.encode() if format == "dot" else render(composed.dot, format, graphviz, placed=True))
     return path
@@ -104,27 +103,29 @@ def _engine(what: str) -> Engine:
     return graphviz
 
 
-def _without_engine(shown: Figure, chosen: Options, path: Path, format: str) -> Path:
-    """DOT of every panel, one graph after the other, not laid out."""
+def _without_engine(graph: Graph, shown: Figure, chosen: Options, path: Path, format: str) -> Path:
+    """DOT of every panel, one graph after the other, not laid out; Mermaid beside it. Raises DrawError."""
     style = style_of(shown, chosen)
     dot = "".join(panel_dot(panel, style) for panel in shown.panels)
     if format == "dot":
         _write(path, dot.encode())
         return path
-    beside = path.with_suffix(".dot")
-    _write(beside, dot.encode())
-    raise DrawError(f"there is no Graphviz here to make {format.upper()}, so only {beside} is written; {INSTALL}")
+    beside = path.with_suffix(".dot"), path.with_suffix(".mmd")
+    _write(beside[0], dot.encode())
+    _write(beside[1], as_text("mermaid", shown, graph, chosen).encode())
+    raise DrawError(
+        f"there is no Graphviz here to make {format.upper()}, so only {beside[0]} and {beside[1]} are written,"
+        f" which Graphviz and Mermaid draw; {INSTALL}"
+    )
 
 
 def _format(path: Path, format: str | None) -> str:
     extension = path.suffix.removeprefix(".")
     found = format if format is not None else format_of(extension)
     if found not in FORMATS:
-        what = (
-            f"unknown format {format or extension!r}"
-            if format or extension
-            else f"{path} has no extension to tell the format by"
-        )  # noqa: E501, RUF100
+        what = f"{path} has no extension to tell the format by"
+        if format or extension:
+            what = f"unknown format {format or extension!r}"
         raise DrawError(f"{what}; known are {', '.join(FORMATS)}")
     return found
 

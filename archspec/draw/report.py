@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from archspec.draw.stacks import columns
 from archspec.draw.compose import Composed
 from archspec.draw.engine import Engine, render
 from archspec.draw.geometry import POINTS, Layout, Rect, read, samples
 from archspec.draw.markup import ROWS
 from archspec.draw.model import Figure, Panel, boxes, count, groups
+from archspec.draw.stacks import stacks
 
 TOUCH = 0.75  # points by which boxes may share a border line
 PAD = 2 * 0.02 * POINTS  # that Graphviz adds around what it draws
@@ -111,7 +111,7 @@ def _uneven(figure: Figure, layout: Layout, lying: bool) -> Iterator[str]:
     for panel in figure.panels:
         rows = {box.id for box in boxes(panel.items) if box.kind in ROWS}
         high = lying and panel is figure.panels[0]
-        for ids in columns(panel):
+        for ids in stacks(panel):
             places = {id: layout.nodes[id] for id in ids if id in rows}
             sizes = {id: place.height if high else place.width for id, place in places.items()}
             yield from (id for id, size in sizes.items() if size < max(sizes.values()) - TOUCH)

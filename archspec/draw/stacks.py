@@ -7,7 +7,7 @@ from collections import Counter
 from archspec.draw.model import Edge, Panel, boxes
 
 
-def columns(panel: Panel) -> list[tuple[str, ...]]:
+def stacks(panel: Panel) -> list[tuple[str, ...]]:
     """The ids of each column's boxes: those along main lines, and those that only read each other."""
     if panel.shape == "u":
         return [ids for ids in sides(panel) if ids]

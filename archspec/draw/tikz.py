@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from archspec.draw.engine import Engine, render
 from archspec.draw.tex import is_latin, tex
 
+# Graphviz's JSON doubles some backslashes in texts and cuts as many letters off: a letter for private use stands in.
+_BACKSLASH = "\ue05c"
 Operations = Sequence[Mapping[str, Any]]
 
 # Without the standalone class, which is in no basic TeX; the page is as large as the figure.
@@ -34,8 +38,9 @@ _UNICODE_FONTS = r"""% compile with LuaLaTeX or XeLaTeX: there are letters that 
 \IfFontExistsTF{DejaVu Sans Condensed}{\setmainfont{DejaVu Sans Condensed}}{}"""
 
 
-def to_tikz(placed: Mapping[str, Any], name: str) -> str:
-    """Graphviz's JSON of a figure with its drawing → a document of LaTeX's."""
+def to_tikz(dot: str, name: str, graphviz: Engine) -> str:
+    """A placed figure's DOT → a document of LaTeX's. Raises DrawError."""
+    placed = json.loads(render(dot.replace("\\\\", _BACKSLASH), "json", graphviz, placed=True))
     left, bottom, right, top = map(float, placed["bb"].split(","))
     pen = _Pen()
     for item in (placed, *placed.get("objects", ()), *placed.get("edges", ())):
@@ -107,10 +112,11 @@ class _Pen:
     def _text(self, op: Mapping[str, Any], colour: str, size: float, bold: bool) -> None:
         anchor = {"l": "base west", "c": "base", "r": "base east"}[op["align"]]
         x, y = op["pt"]
+        content = op["text"].replace(_BACKSLASH, "\\")
         font = rf"\fontsize{{{size:g}}}{{{size:g}}}\selectfont" + (r"\bfseries" if bold else "")
         options = f"anchor={anchor},inner sep=0pt,outer sep=0pt,font={font}" + (f",text={colour}" if colour else "")
         self.lines.append(
-            rf"\node[{options}] at ({x:.2f},{y:.2f}) {{\fit{{{float(op['width']):.2f}bp}}{{{tex(op['text'])}}}}};"
+            rf"\node[{options}] at ({x:.2f},{y:.2f}) {{\fit{{{float(op['width']):.2f}bp}}{{{tex(content)}}}}};"
         )
 
 

@@ -17,7 +17,11 @@ SHAPES = {
     "point": ("((", "))"),
     "bar": ("[/", "/]"),
 }
-ENTITIES = {"#": "#35;", "&": "#amp;", "<": "#lt;", ">": "#gt;", '"': "#quot;", "`": "#96;", "%": "#37;", "\\": "#92;"}
+# `$$` would begin a formula, a backtick Markdown, `%%` a comment.
+ENTITIES = {
+    "#": "#35;", "&": "#amp;", "<": "#lt;", ">": "#gt;", '"': "#quot;", "`": "#96;", "%": "#37;", "\\": "#92;",
+    "$": "#36;",
+}  # fmt: skip
 JSON_FORM = 1  # raised where a reader of the file would have to change
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 CONFIG = "config.json"
+HDF5 = b"\x89HDF\r\n\x1a\n"  # how files of Keras 2 began
 MOST_BYTES = 256 * 1024 * 1024  # a config of 100,000 layers takes about 100 MiB
 
 
@@ -18,6 +19,9 @@ class ImportFailed(ValueError):
 def read_config(path: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """The config in a `.keras` file. Raises ImportFailed."""
     try:
+        with open(path, "rb") as file:
+            if file.read(len(HDF5)) == HDF5:
+                raise ImportFailed(f"{path} is an HDF5 file: load it in Keras and save it as .keras")
         with zipfile.ZipFile(path) as archive, archive.open(CONFIG) as file:
             text = file.read(most_bytes + 1)  # never more, whatever the archive says of its size
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, get_args
 from pydantic import ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
+from archspec.graph.ir import Graph
 from archspec.graph.text import value_text
 from archspec.layers import find_layer
 from archspec.layers.base import Layer, snake_case
@@ -23,6 +24,8 @@ from archspec.tensor import TensorType
 _ELSEWHERE = frozenset({"name", "trainable", "batch_shape", "batch_input_shape", "dtype", "autocast"})
 # A picture is right without them: an unknown one is left out, and the layer stays what it is.
 _COSMETIC = re.compile(r"(initializer|regularizer|constraint|activation|seed)$")
+# One number for all directions, as specs write it.
+_WINDOWS = frozenset({"kernel_size", "strides", "pool_size", "dilation_rate", "size", "padding", "cropping"})
 _MERGES = ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average")
 LONGEST_TEXT = 2_000  # characters of the settings that an unknown layer shows
 
@@ -58,6 +61,11 @@ def foreign(name: str, config: Mapping[str, Any], outputs: Sequence[TensorType])
     return _foreign_class(_class_name(name), tuple(outputs))(settings=shown)
 
 
+def unknown(graph: Graph) -> tuple[str, ...]:
+    """The names of the classes in a graph that the catalogue has nothing for: their weights and MACs are not known."""
+    return tuple(sorted({type(n.layer).__name__ for n in graph.nodes.values() if isinstance(n.layer, Foreign)}))
+
+
 def _class_name(name: str) -> str:
     """A name that Python takes for a class: without the zeros and lone surrogates that it refuses."""
     return name.replace("\0", "").encode(errors="replace").decode() or "Layer"
@@ -71,7 +79,8 @@ def catalogued(name: str, config: Mapping[str, Any], call: Mapping[str, Any]) ->
     given = {**config, **call}
     if name == "InputLayer":
         given["shape"] = (given.get("batch_shape") or given.get("batch_input_shape") or [None])[1:]
-    arguments = _arguments(cls, given)
+        given["dtype"] = _dtype(given.get("dtype")) or "float32"
+    arguments = _arguments(cls, given) | ({"dtype": given["dtype"]} if name == "InputLayer" else {})
     try:
         return cls.model_validate(arguments)
     except (ValidationError, PydanticCustomError) as error:
@@ -94,6 +103,8 @@ def _arguments(cls: type[Layer], config: Mapping[str, Any]) -> dict[str, Any]:
 def _is_argument(cls: type[Layer], key: str, value: object) -> bool:
     if key in _ELSEWHERE or key not in cls.model_fields or value is None:
         return False
+    if (key, value) == ("data_format", "channels_last"):
+        return False
     return (key, value) != ("activation", "linear") or cls.model_fields[key].is_required()
 
 
@@ -101,7 +112,15 @@ def _argument(key: str, value: Any) -> Any:
     """A value as a spec has it."""
     if key == "axis" and isinstance(value, list) and len(value) == 1:
         return value[0]  # Keras 2 wrote lists of one
-    return plain(value)
+    return plain(_alone(value) if key in _WINDOWS else value)
+
+
+def _alone(value: Any) -> Any:
+    """The one number of `[[3, 3], [3, 3]]`; other lists as they are."""
+    if not isinstance(value, list) or not value:
+        return value
+    parts = [_alone(one) for one in value]
+    return parts[0] if isinstance(parts[0], int) and parts.count(parts[0]) == len(parts) else value
 
 
 def plain(value: Any) -> Any:

@@ -42,7 +42,10 @@ def imported(config: Mapping[str, Any], limits: Limits = Limits()) -> Graph:
     and stand in scopes as if a spec had used a block. Raises ImportFailed.
     """
     if not is_model(config):
-        raise ImportFailed(f"{text(config.get('class_name'))} is neither a functional nor a Sequential model")
+        raise ImportFailed(
+            f"{text(config.get('class_name')) or 'this'} is neither a functional nor a Sequential model:"
+            " only its code says how its layers are connected, and no code is run; make a keras.Model(inputs, outputs)"
+        )
     reader = _Reader(limits)
     try:
         outputs = reader.model(config["config"], None, (), (), True, None)
@@ -85,8 +88,7 @@ class _Reader:
         places = scopes(calls)
         made: dict[tuple[str, int], list[Edge]] = {}
         first: dict[str, str] = {}  # layer → its first call's node, or scope
-        for call in calls:
-            inner, more, name = places[call]
+        for call, (inner, more, name) in places.items():
             path, chain = (*scope, *inner), (*uses, *more)
             key = (call.layer, call.index)
             if call.kind == "InputLayer" and given is not None:

@@ -41,7 +41,10 @@ class _Run:
 
 
 def scopes(calls: Sequence[Call]) -> dict[Call, Place]:
-    """Where each call of a layer stands. Names with dots are scopes already, as archspec's own models have them."""
+    """Where each call of a layer stands, in the order to make them in: what stands beside a block's way comes first.
+
+    Names with dots are scopes already, as archspec's own models have them.
+    """
     names = {call: _name(call) for call in calls}
     places: dict[Call, Place] = {}
     if any("." in name for name in names.values()):
@@ -50,9 +53,10 @@ def scopes(calls: Sequence[Call]) -> dict[Call, Place]:
             places[call] = tuple(parts), tuple(Use("group", part, None) for part in parts), last
         return places
     places = {call: ((), (), name) for call, name in names.items()}
-    for scope, uses, repeat in _blocks(_runs(_regions(calls))):
+    regions = _regions(calls)
+    for scope, uses, repeat in _blocks(_runs(regions)):
         places.update(_inside(repeat, scope, uses))
-    return places
+    return {call: places[call] for region in regions for call in _sides_first(region)}
 
 
 def _name(call: Call) -> str:
@@ -102,6 +106,25 @@ def _region(calls: Sequence[Call], sources: Sequence[Sequence[int]], start: int,
     return _Region(tuple(calls[start : end + 1]), tuple(reversed(way)))
 
 
+def _sides_first(region: _Region) -> tuple[Call, ...]:
+    """A sum's shortcut before the way that it shortens, as specs have it, so that blocks with and without one match."""
+    sums = any(call.kind == "Add" for call in region.calls)
+    if not sums or not len(region.way) < len(region.calls) <= MOST_TOKENS:
+        return region.calls
+    way = set(region.way)
+    inside = {(call.layer, call.index): call for call in region.calls}
+    missing = {call: {(r.layer, r.index) for r in call.refs()} & inside.keys() for call in region.calls}
+    ordered: list[Call] = []
+    while missing:
+        ready = [call for call, left in missing.items() if not left]
+        chosen = next((call for call in ready if call not in way), ready[0])
+        del missing[chosen]
+        ordered.append(chosen)
+        for left in missing.values():
+            left.discard((chosen.layer, chosen.index))
+    return tuple(ordered)
+
+
 def _runs(regions: Sequence[_Region]) -> list[_Run]:
     """Stretches of regions that follow themselves, the longest first found from the left."""
     ids: dict[object, int] = {}
@@ -121,7 +144,8 @@ def _runs(regions: Sequence[_Region]) -> list[_Run]:
         starts.setdefault(bound, number)
     alike = _alike(tokens)
     runs = []
-    for at, period, times in _stretches(0, len(tokens), alike, starts):
+    closing = [isinstance(word, tuple) and "Pooling" in str(word[0]) for word in words]
+    for at, period, times in _stretches(0, len(tokens), alike, starts, closing):
         cuts = [_cut(starts, regions, at + period * i) for i in range(times + 1)]
         repeats = tuple(tuple(regions[a:b]) for a, b in pairwise(cuts))
         runs.append(_Run(tuple(words[at : at + period]), repeats))
@@ -129,17 +153,26 @@ def _runs(regions: Sequence[_Region]) -> list[_Run]:
 
 
 def _stretches(
-    start: int, end: int, alike: list[list[int]], starts: Mapping[int, int]
+    start: int, end: int, alike: list[list[int]], starts: Mapping[int, int], closing: Sequence[bool]
 ) -> Iterator[tuple[int, int, int]]:
-    """Start, period and times of what follows itself: what saves most, then what is left on both sides of it."""
+    """Start, period and times of what follows itself: what saves most, then what is left on both sides of it.
+
+    Of those that save as much, one that ends where a stage does, with a pooling.
+    """
+
+    def rank(found: tuple[int, int, int]) -> tuple[float, bool]:
+        return _saved(found), closing[found[0] + found[1] - 1]
+
     waiting = [(start, end)]
     found = []
     while waiting:
         low, high = waiting.pop()
         best: tuple[int, int, int] | None = None
         for at in range(low, high):
+            if best and _saved(best) >= high - at:
+                break
             if at in starts and (one := _best(at, alike, starts, high)):
-                best = one if best is None or _saved(one) > _saved(best) else best
+                best = one if best is None or rank(one) > rank(best) else best
         if best:
             found.append(best)
             waiting += [(low, best[0]), (best[0] + best[1] * best[2], high)]
@@ -196,6 +229,9 @@ def _best(at: int, alike: list[list[int]], starts: Mapping[int, int], end: int) 
     best: tuple[int, int, int] | None = None
     for period in range(2, min(len(alike), (end - at) // 2 + 1)):
         if at + period not in starts or alike[period][at] < period:
+            continue
+        most = min(alike[period][at] // period + 1, (end - at) // period)
+        if best and _saved((at, period, most)) <= _saved(best):
             continue
         times = 1
         while (

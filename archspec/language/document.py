@@ -190,10 +190,6 @@ class Document:
         return self.spec.data
 
     @property
-    def draw(self) -> Mapping[str, Any] | None:
-        return self.spec.draw
-
-    @property
     def train(self) -> Mapping[str, Any] | None:
         return self.spec.train
 

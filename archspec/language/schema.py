@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from archspec.language.document import MERGES, MODIFIERS, VERBS, SpecFile
+from archspec.language.drawing import Draw
 from archspec.language.schema_values import (
     EXPRESSION,
     Schema,
@@ -273,7 +274,7 @@ def _top_level(made: Definitions) -> dict[str, Schema]:
         "outputs": {"description": "The names of the tensors that come out"}
         | any_of([names, {"type": "object", "additionalProperties": text}]),
         "expect": {"description": "Figures that check verifies: params, trainable, macs, output …", **values},
-        "draw": {"description": "How the network is drawn", **any_of([values, {"type": "null"}])},
+        "draw": any_of([made.model(Draw), {"type": "null"}]),
     }
 
 

@@ -59,7 +59,7 @@ function frame(item, items, edges, key, label, detail, own) {
 function layout(items, edges, path) {
   const cells = items.map(item => cell(item, edges, path));
   const holder = new Map();
-  items.forEach((item, i) => (item.items ? boxesOf([item]) : [item]).forEach(box => holder.set(box.id, i)));
+  items.forEach((item, i) => boxesOf([item]).forEach(box => holder.set(box.id, i)));
   const links = [];
   for (const edge of edges) {
     const tail = holder.get(edge.tail), head = holder.get(edge.head);
@@ -67,32 +67,102 @@ function layout(items, edges, path) {
   }
   const rank = ranks(cells.length, links), rows = [];
   rank.forEach((r, i) => (rows[r] ||= []).push(i));
-  order(rows, links);
-  const widths = rows.map(row => row.reduce((sum, i) => sum + cells[i].w + GAP_X, -GAP_X));
-  const w = Math.max(0, ...widths);
-  let y = 0, right = w;
-  rows.forEach((row, r) => {
-    let x = (w - widths[r]) / 2;
+  const alone = rows.filter(row => row.length === 1).map(row => cells[row[0]]).filter(c => c.lines);
+  const widest = Math.max(0, ...alone.map(c => c.w));
+  for (const c of alone) c.w = widest;
+  const joints = route(cells, links, rank, rows);
+  order(rows, joints);
+  place(cells, rows, joints);
+  let y = 0, left = Infinity, right = -Infinity, side = 0;
+  for (const row of rows) {
     const h = Math.max(...row.map(i => cells[i].h));
     for (const i of row) {
-      Object.assign(cells[i], { x, y: y + (h - cells[i].h) / 2, from: y, to: y + h, last: i === row.at(-1) });
-      x += cells[i].w + GAP_X;
+      const c = cells[i];
+      Object.assign(c, { x: c.middle - c.w / 2, y: c.bend ? y : y + (h - c.h) / 2, from: y, to: y + h });
+      if (c.bend) c.h = h;
+      left = Math.min(left, c.x);
+      right = Math.max(right, c.x + c.w);
     }
     y += h + GAP_Y;
-  });
-  // What passes ranks goes around them, on the right; each way has a track of its own.
-  let track = 0;
-  for (const link of links) {
-    if (Math.abs(rank[link.head] - rank[link.tail]) > 1 && !straight(link, cells, rank)) link.side = w + 8 + 7 * track++;
-    if (link.side) right = Math.max(right, link.side + (link.edge.label ? width(link.edge.label, 7) + 6 : 6));
   }
-  return { w: right, h: Math.max(0, y - GAP_Y), cells, links };
+  for (const c of cells) c.x -= left;
+  // A fold of alike parts may read its own outcome: that way goes back beside everything.
+  for (const link of links) if (!link.via) link.side = right - left + 8 + 7 * side++;
+  return { w: Math.max(0, right - left) + (side ? 8 + 7 * side : 0), h: Math.max(0, y - GAP_Y), cells, links };
 }
 
-function straight(link, cells, rank) {
-  const a = cells[link.tail], b = cells[link.head];
-  const x = [a.x + a.w / 2, b.x + b.w / 2], from = Math.min(...x) - 3, to = Math.max(...x) + 3;
-  return cells.every((c, i) => i === link.tail || i === link.head || c.x > to || c.x + c.w < from || rank[i] <= rank[link.tail] || rank[i] >= rank[link.head]);
+// A way past other rows gets a cell of its own in each of them, so that it crosses no box. Gives the ways in steps.
+function route(cells, links, rank, rows) {
+  const joints = [];
+  for (const link of links) {
+    if (rank[link.head] <= rank[link.tail]) continue;
+    link.via = [];
+    let last = link.tail;
+    for (let r = rank[link.tail] + 1; r < rank[link.head]; r++) {
+      const label = link.via.length ? "" : link.edge.label;
+      const next = cells.push({ w: label ? width(label, 7) + 12 : 6, h: label ? LINE : 0, bend: true }) - 1;
+      rows[r].push(next);
+      link.via.push(next);
+      joints.push({ tail: last, head: next, weight: last === link.tail ? 1 : 8 });
+      last = next;
+    }
+    joints.push({ tail: last, head: link.head, weight: link.edge.kind === "main" ? 1000 : 1 });
+  }
+  return joints;
+}
+
+function neighbours(joints) {
+  const above = new Map(), below = new Map();
+  const add = (map, key, value) => map.has(key) ? map.get(key).push(value) : map.set(key, [value]);
+  for (const { tail, head, weight } of joints) { add(above, head, [tail, weight]); add(below, tail, [head, weight]); }
+  return [above, below];
+}
+
+// Each cell near the middle of what it is joined to, above and below in turn.
+function order(rows, joints) {
+  const at = new Map(), sides = neighbours(joints);
+  const number = row => row.forEach((i, k) => at.set(i, k));
+  rows.forEach(number);
+  for (let round = 0; round < 6; round++) {
+    for (const row of round % 2 ? [...rows].reverse() : rows) {
+      const mean = new Map(row.map(i => {
+        const near = (sides[round % 2].get(i) || []).map(([other]) => at.get(other));
+        return [i, near.length ? near.reduce((a, b) => a + b, 0) / near.length : at.get(i)];
+      }));
+      row.sort((a, b) => mean.get(a) - mean.get(b) || at.get(a) - at.get(b));
+      number(row);
+    }
+  }
+}
+
+function place(cells, rows, joints) {
+  const sides = neighbours(joints);
+  for (const c of cells) c.middle = 0;
+  for (let round = 0; round < 9; round++) {
+    for (const row of round % 2 ? [...rows].reverse() : rows) {
+      const near = i => round ? (round > 6 ? [...(sides[0].get(i) || []), ...(sides[1].get(i) || [])] : sides[round % 2].get(i) || []) : sides[0].get(i) || [];
+      spread(cells, row, row.map(i => {
+        const joined = near(i), sum = joined.reduce((total, [, weight]) => total + weight, 0);
+        return { wish: sum ? joined.reduce((total, [other, weight]) => total + weight * cells[other].middle, 0) / sum : cells[i].middle, weight: sum || .1 };
+      }));
+    }
+  }
+}
+
+// The places nearest to the wished ones that keep the order and the gaps: neighbours in each other's way move together.
+function spread(cells, row, wishes) {
+  let offset = 0;
+  const offsets = row.map((i, k) => offset += k ? (cells[row[k - 1]].w + cells[i].w) / 2 + GAP_X : 0);
+  const pools = [];
+  wishes.forEach(({ wish, weight }, k) => {
+    pools.push({ at: wish - offsets[k], weight, count: 1 });
+    while (pools.length > 1 && pools.at(-2).at > pools.at(-1).at) {
+      const b = pools.pop(), a = pools.pop(), sum = a.weight + b.weight;
+      pools.push({ at: (a.at * a.weight + b.at * b.weight) / sum, weight: sum, count: a.count + b.count });
+    }
+  });
+  let k = 0;
+  for (const pool of pools) for (let n = 0; n < pool.count; n++, k++) cells[row[k]].middle = pool.at + offsets[k];
 }
 
 function ranks(count, links) {
@@ -111,19 +181,6 @@ function ranks(count, links) {
     }
   }
   return rank;
-}
-
-function order(rows, links) {
-  const place = new Map();
-  rows.forEach(row => row.forEach((i, k) => place.set(i, k)));
-  for (const row of rows) {
-    const middle = new Map(row.map(i => {
-      const above = links.filter(l => l.head === i).map(l => place.get(l.tail));
-      return [i, above.length ? above.reduce((a, b) => a + b, 0) / above.length : place.get(i)];
-    }));
-    row.sort((a, b) => middle.get(a) - middle.get(b) || a - b);
-    row.forEach((i, k) => place.set(i, k));
-  }
 }
 
 // --- drawing -------------------------------------------------------------------------------------
@@ -150,9 +207,9 @@ function draw(keep) {
 
 function put(body, x, y, sink) {
   const lines = [];
-  for (const c of body.cells) put1(c, x + c.x, y + c.y, sink);
   for (const link of body.links) lines.push(line(link, body, x, y));
   sink.append(...lines.flat());
+  for (const c of body.cells) if (!c.bend) put1(c, x + c.x, y + c.y, sink);
 }
 
 function put1(c, x, y, sink) {
@@ -163,7 +220,8 @@ function put1(c, x, y, sink) {
   if (c.inside) {
     group.classList.add("frame");
     group.append(element("rect", { x, y, width: c.w, height: c.h, rx: 3 }));
-    group.append(element("text", { x: x + PAD, y: y + 11, class: "bold" }, c.label));
+    group.append(element("text", { x: x + PAD + (c.own ? 8 : 0), y: y + 11, class: "bold" }, c.label));
+    if (c.own) group.append(sign(x + PAD + 2, y + 8, true));
     if (c.detail) group.append(element("text", { x: x + c.w - PAD, y: y + 11, class: "small", "text-anchor": "end" }, c.detail));
     sink.append(group);
     put(c.inside, x + (c.w - c.inside.w) / 2, y + HEAD + PAD, sink);
@@ -187,24 +245,41 @@ function put1(c, x, y, sink) {
       group.append(element("text", { x: x + 2 + (i + .5) * room, y: at, "text-anchor": "middle", class: "small" }, strip.text));
     });
   }
+  if (inner(box)) group.append(sign(x + c.w - 5, y + 5, false));
   sink.append(group);
+}
+
+// Points right where a block can be opened, down where it is open.
+function sign(x, y, open) {
+  return element("path", { class: "sign", d: open ? `M${x - 3},${y - 1.5} h6 l-3,4 z` : `M${x - 1.5},${y - 3} v6 l4,-3 z` });
 }
 
 function line(link, body, x, y) {
   const a = body.cells[link.tail], b = body.cells[link.head], dashed = link.edge.partial || link.edge.kind === "skip";
-  const ax = x + a.x + a.w / 2, ay = y + a.y + a.h, bx = x + b.x + b.w / 2, by = y + b.y;
-  let d = `M${ax},${ay} C${ax},${(ay + by) / 2} ${bx},${(ay + by) / 2} ${bx},${by - 3}`, lx = (ax + bx) / 2 + 3, ly = (ay + by) / 2;
-  if (link.side) {
-    // Between rows and beside them is room: no way crosses a box.
-    const side = x + link.side, from = a.last ? y + a.y + a.h / 2 : y + a.to + 4, to = b.last ? y + b.y + b.h / 2 : y + b.from - 7;
-    const start = a.last ? `M${x + a.x + a.w},${from}` : `M${ax},${ay} L${ax},${from}`;
-    const end = b.last ? `L${x + b.x + b.w + 3},${to}` : `L${bx},${to} L${bx},${by - 3}`;
-    const bend = Math.min(6, Math.abs(to - from) / 2) * Math.sign(to - from);
-    d = `${start} L${side - 6},${from} Q${side},${from} ${side},${from + bend} L${side},${to - bend} Q${side},${to} ${side - 6},${to} ${end}`;
-    [lx, ly] = [side + 2, (from + to) / 2];
+  const ax = x + a.x + a.w / 2, bx = x + b.x + b.w / 2, by = y + b.y - 3;
+  let d, lx, ly;
+  if (link.via) {
+    // Down to the end of its own row, then from row to row: curves only where there are no boxes.
+    let px = ax, py = y + a.to;
+    d = `M${ax},${y + a.y + a.h} L${px},${py}`;
+    for (const c of [...link.via.map(i => body.cells[i]), b]) {
+      const cx = x + c.x + c.w / 2, top = y + c.from - (c === b ? 5 : 0), half = (py + top) / 2;
+      d += ` C${px},${half} ${cx},${half} ${cx},${top}` + (c === b ? ` L${cx},${by}` : ` L${cx},${y + c.to}`);
+      [px, py] = [cx, y + c.to];
+    }
+    const first = link.via.length ? body.cells[link.via[0]] : null;
+    [lx, ly] = first ? [x + first.x + first.w / 2, y + (first.from + first.to) / 2 + 2.5] : [(ax + bx) / 2 + 4, y + a.to + GAP_Y / 2];
+  } else {
+    const side = x + link.side, from = y + a.y + a.h / 2, to = y + b.y + b.h / 2;
+    d = `M${x + a.x + a.w},${from} L${side},${from} L${side},${to} L${x + b.x + b.w + 3},${to}`;
+    [lx, ly] = [side, (from + to) / 2];
   }
   const parts = [element("path", { d, class: dashed ? "edge dashed" : "edge", "marker-end": "url(#arrow)" })];
-  if (link.edge.label) parts.push(element("text", { x: lx, y: ly, class: "small label" }, link.edge.label));
+  if (link.edge.label) {
+    const w = width(link.edge.label, 7) + 3, over = link.via && link.via.length;
+    if (over) parts.push(element("rect", { x: lx - w / 2, y: ly - 7, width: w, height: 9, class: "gap" }));
+    parts.push(element("text", { x: lx, y: ly, class: "small label", "text-anchor": over ? "middle" : "start" }, link.edge.label));
+  }
   return parts;
 }
 
@@ -261,8 +336,20 @@ function next() {
   area = { x: box.x + box.width / 2 - w / 2, y: box.y + box.height / 2 - h / 2, w, h };
   look();
 }
+// What each box reads, by its id; a fork hands on what it reads itself.
+const sources = new Map();
+for (const panel of data.figure.panels) {
+  const known = new Map(boxesOf(panel.items).map(box => [box.id, box]));
+  const shapes = (id, seen) => panel.edges.filter(edge => edge.head === id && !seen.includes(id)).flatMap(edge => {
+    const tail = known.get(edge.tail);
+    return tail && tail.shape ? [tail.shape] : shapes(edge.tail, [...seen, id]);
+  });
+  for (const id of known.keys()) sources.set(id, shapes(id, []));
+}
 function about(box) {
   const lines = [box.path || box.name || box.label, box.settings];
+  const given = sources.get(box.id) || [];
+  if (given.length) lines.push(`input ${given.join(", ")}`);
   if (box.shape) lines.push(`output ${box.shape}`);
   if (box.times > 1) lines.push(`${box.times} times`);
   if (box.layers && box.layers.length > 1) lines.push(`${box.layers.length.toLocaleString("en")} layers`);
@@ -321,4 +408,10 @@ document.getElementById("close").onclick = () => { opened.clear(); draw(false); 
 search.addEventListener("input", seek);
 search.addEventListener("keydown", event => { if (event.key === "Enter") next(); });
 document.getElementById("name").textContent = data.figure.title || data.figure.name;
+for (const [role, name] of data.legend) {
+  const entry = document.createElement("span"), swatch = document.createElement("i");
+  swatch.style.background = data.fills[role] || data.theme.box;
+  entry.append(swatch, name);
+  document.getElementById("legend").append(entry);
+}
 draw(false);
