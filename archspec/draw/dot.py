@@ -195,7 +195,8 @@ def _table(cells: str, extra: str = "") -> str:
 def box_attributes(box: Box, style: Style, width: int = 0) -> dict[str, str]:
     theme = style.colours.theme
     if box.kind == "point" and box.label:
-        return {"shape": "plaintext", "style": "", "height": "0.12", "margin": "0.01,0", "label": f"<{small(box.label, style)}>"}  # noqa: E501
+        label = f"<{small(box.label, style)}>"
+        return {"shape": "plaintext", "style": "", "height": "0.12", "margin": "0.01,0", "label": label}
     if box.kind == "point":
         return {"shape": "point", "width": "0.04", "height": "0.04", "fillcolor": theme.line, "label": ""}
     found = {"label": _label(box, style, width), "fillcolor": style.colours.fill(box.role)}
