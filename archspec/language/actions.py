@@ -13,7 +13,7 @@ from archspec.graph.ir import Use
 from archspec.language.document import Step
 from archspec.language.scope import UNSET, Failed, Site, Turn, Value, Where
 from archspec.language.source import Mark
-from archspec.language.validation import diagnose
+from archspec.language.validation import BARE, diagnose
 from archspec.layers.base import Layer, tensor_parameters
 
 if TYPE_CHECKING:
@@ -122,11 +122,11 @@ def named_arguments(value: Any, first: str | None) -> dict[str, Any]:
     """A verb's value as arguments by name: a bare value is the first one."""
     if value is None:
         return {}
-    return value if isinstance(value, dict) else {first or "value": value}
+    return value if isinstance(value, dict) else {first or BARE: value}
 
 
 def wrapped(first: str | None, mark: Mark) -> Mark:
-    return Mark(mark.span, items={first or "value": mark})
+    return Mark(mark.span, items={first or BARE: mark})
 
 
 def validated(e: Elaborator, cls: type[Layer], values: Mapping[str, Any], place: Mark, action: Action) -> Layer:

@@ -71,7 +71,7 @@ def _block_arguments(e: Elaborator, step: Step, params: Mapping[str, Param]) -> 
 def _layer_arguments(e: Elaborator, step: Step) -> None:
     cls = find_layer(step.verb)
     assert cls
-    first = first_argument(cls) or "value"
+    first = first_argument(cls)
     arguments = named_arguments(step.value, first)
     mark = step.value_mark if isinstance(step.value, dict) else wrapped(first, step.value_mark)
     known = {k: _frozen(v) for k, v in arguments.items() if not list(_expressions(v, mark))}

@@ -13,6 +13,7 @@ from archspec.language.source import Mark
 from archspec.layers import find_layer
 from archspec.layers.objects import Object, known
 
+BARE = "a bare value"  # the name of an argument that there is none for
 _KINDS: Mapping[str, type[Object]] = {kind.__name__.lower(): kind for kind in Object.__subclasses__()}
 
 
@@ -77,6 +78,10 @@ def _one(
     kind, context = detail["type"], detail.get("ctx", {})
     owner, legal, depth = _owner(path[:-1], what, model, data)
     name = ".".join(map(str, path[depth:])) or what
+    if kind == "extra_forbidden" and path[-1] == BARE:
+        message = f"{owner} has no argument that a bare value stands for"
+        takes = f"it takes {', '.join(legal)}, in a mapping; its inputs are named beside it: from: [a, b]"
+        return Diagnostic("E201", message, mark.at(BARE).span, help=takes)
     if kind == "extra_forbidden":
         help = did_you_mean(str(path[-1]), legal) or (f"{owner} takes {', '.join(legal)}" if legal else None)
         if _value(path, data) is None and set(str(path[-1])) & set(")]"):
