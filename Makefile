@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow parity lint bench docs clean
+.PHONY: demo test test-slow parity lint bench docs gallery clean
 
 demo: $(READY)  ## train a network described in YAML on real images; report and picture lie in runs/
 	$(BIN)/archspec check specs/digits_cnn.yaml
@@ -30,9 +30,14 @@ bench: $(READY)  ## the figures of the README, as ratios taken in one run
 	$(BIN)/python benchmarks/check.py
 	$(BIN)/python benchmarks/elaborate.py
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/zoo_build.py
+	$(BIN)/python benchmarks/draw.py
 
 docs: $(READY)  ## the pages that are made from the specs
 	$(BIN)/python docs/make_zoo.py
+
+gallery: $(READY)  ## every spec drawn, with its cost table
+	$(BIN)/python docs/make_gallery.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archspec needs Python 3.11 or newer: make PYTHON=python3.12")'

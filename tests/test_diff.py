@@ -178,8 +178,23 @@ def test_the_picture_of_networks_with_nothing_in_common() -> None:
         assert set(other.nodes) <= set(union.nodes) and set(status.values()) <= {"added", "removed", "changed"}
 
 
+REPEATED = """
+archspec: 1
+name: net
+inputs: {image: [8, 8, 4]}
+blocks:
+  bottleneck:
+    layers:
+      - add:
+          body: [Conv2D: {filters: 1, kernel_size: 1}, Conv2D: {filters: 4, kernel_size: 1}]
+          skip: x
+layers:
+  - {bottleneck: , repeat: """
+
+
 def test_more_of_a_block_leave_the_block_as_it_is() -> None:
-    union, status = merged(diff(chain(*(f"s.b{i}" for i in range(3))), chain(*(f"s.b{i}" for i in range(9)))))
+    few, more = (archspec.loads(f"{REPEATED}{times}}}\n").graph for times in (3, 9))
+    union, status = merged(diff(few, more))
     macro, *panels = marked(figure(union, View(inline=0, frames=False)), status).panels
     assert [box.detail for box in boxes(macro.items) if box.role == "changed"] == ["layers +60"]
     assert {box.role for panel in panels for box in boxes(panel.items)} <= {"same"}

@@ -45,7 +45,7 @@ def saved(path: Path, name: str = "net") -> Path:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--level", "blocsk"), 1, "unknown level 'blocsk'; known are overview"),
+        (("--level", "blocsk"), 1, "got 'blocsk'; did you mean 'blocks'?"),
         (("--level", "block:nope"), 1, "there is no block 'nope'"),
         (("--only", "nope"), 1, "there is no scope 'nope'; there are stage1"),
         (("--expand", "nope*"), 1, "no scope matches 'nope*'; there are"),
@@ -55,12 +55,12 @@ def saved(path: Path, name: str = "net") -> Path:
         (("-o", "x" * 300 + ".svg"), 1, "cannot write"),
         (("-o", "."), 2, "is a directory"),
         (("--format", "jpg"), 2, "is not one of"),
-        (("--palette", "dense=green"), 1, "the colour of dense must be like"),
-        (("--palette", "dens=#112233"), 1, "there is no role 'dens' to colour; did you mean 'dense'?"),
+        (("--palette", "dense=green"), 1, "got 'green'"),
+        (("--palette", "dens=#112233"), 1, "palette has no argument 'dens'; did you mean 'dense'?"),
         (("--palette", "dense="), 2, "is not role=#RRGGBB"),
-        (("--palette", "rainbow"), 1, "unknown palette 'rainbow'"),
+        (("--palette", "rainbow"), 1, "got 'rainbow'"),
         (("--width", "wide"), 1, "width must be inches"),
-        (("--font-size", "3"), 1, "font_size must be"),
+        (("--font-size", "3"), 1, "font_size of a drawing should be"),
         (("nonsense",), 2, "is no change to the spec"),
     ],
 )

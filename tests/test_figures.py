@@ -204,10 +204,10 @@ def test_resnet50_has_its_stages_and_one_bottleneck() -> None:
     assert count(shown) <= 20
     rows = [(box.label, box.times, box.detail, box.shape) for box in boxes(macro.items) if box.kind == "block"]
     assert rows == [
-        ("stage1", 3, "bottleneck c=64", "56×56×256"),
-        ("stage2", 4, "bottleneck c=128, /2", "28×28×512"),
-        ("stage3", 6, "bottleneck c=256, /2", "14×14×1024"),
-        ("stage4", 3, "bottleneck c=512, /2", "7×7×2048"),
+        ("stage1", 3, "c=64", "56×56×256"),
+        ("stage2", 4, "c=128, /2", "28×28×512"),
+        ("stage3", 6, "c=256, /2", "14×14×1024"),
+        ("stage4", 3, "c=512, /2", "7×7×2048"),
     ]
     assert (micro.title, micro.formals, micro.times) == ("bottleneck", ("c", "s"), 16)
     labels = sorted(box.label for box in boxes(micro.items))
@@ -275,7 +275,7 @@ def test_rows_of_inception_are_told_apart() -> None:
 
 @pytest.mark.parametrize("name", SPEC)
 def test_rows_say_what_they_are(name: str) -> None:
-    """A row with a panel names it, any other says what it holds, in full."""
+    """A row with a panel names it where there are several, any other says what it holds, in full."""
     shown = figure(graph_of(name))
     titles = {panel.id: panel.title for panel in shown.panels}
     for box in every_box(shown):
@@ -283,7 +283,7 @@ def test_rows_say_what_they_are(name: str) -> None:
         words.encode("latin-1")
         if box.kind == "block" and box.panel:
             stem = titles[box.panel].rstrip("0123456789")
-            assert stem in box.label or stem in box.detail
+            assert stem in box.label or stem in box.detail or (len(titles) == 2 and box.detail)
         elif box.kind == "block":
             assert box.detail or box.label
             assert "..." not in box.detail

@@ -301,7 +301,7 @@ def test_tikz_names_its_roles_and_compiles_alone_by_its_look(tmp_path: Path) -> 
 
 @needs_engine
 def test_any_name_in_tikz(tmp_path: Path) -> None:
-    found = text(odd(), "tikz", tmp_path)
+    found = text(odd(), "tikz", tmp_path, width=40)
     assert tex("in " + ODD) in found
     two = GraphBuilder("two")
     assert tex("a\\\\b\\\\\\c") in text(

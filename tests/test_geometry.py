@@ -18,7 +18,6 @@ import pytest
 
 from archspec import load
 from archspec.draw import DrawError, draw, engine, options
-from archspec.draw.columns import columns, sides
 from archspec.draw.compose import Composed
 from archspec.draw.engine import FONT, face, layouts, render
 from archspec.draw.fit import fitted
@@ -28,6 +27,7 @@ from archspec.draw.metrics import Face
 from archspec.draw.model import Figure, boxes
 from archspec.draw.options import Options
 from archspec.draw.report import Report, report
+from archspec.draw.stacks import sides, stacks
 from archspec.draw.style import Style
 from archspec.draw.wrap import wrapped
 from archspec.graph.ir import Graph
@@ -123,9 +123,9 @@ def test_unet_is_a_u_with_shapes_on_its_skips() -> None:
     assert all(bottom.y < layout.nodes[id].y for pair in macro.levels for id in pair)
 
 
-@pytest.mark.parametrize(("spec", "bottom"), [("unet", 1), ("unet@small", 1), ("unet@zhixuhao", 0)])
+@pytest.mark.parametrize(("spec", "bottom"), [("unet", 1), ("unet@small", 1), ("unet@zhixuhao", 1)])
 def test_the_bottom_of_a_u_goes_round(spec: str, bottom: int) -> None:
-    """One box in the middle, or none where their number is even; the others share the sides."""
+    """One box in the middle; the others share the sides."""
     shown, composed, _ = made(spec)
     macro, layout = shown.panels[0], placed(composed)
     left, middle, right = sides(macro)
@@ -344,9 +344,9 @@ def test_boxes_get_no_wider_than_their_limit() -> None:
 def test_columns_are_the_lines_that_go_straight() -> None:
     shown, _, _ = made("resnet@resnet50")
     macro, micro = shown.panels
-    assert [len(ids) for ids in columns(macro)] == [len(list(boxes(macro.items)))]
+    assert [len(ids) for ids in stacks(macro)] == [len(list(boxes(macro.items)))]
     main = {edge.tail for edge in micro.edges if edge.kind == "main"}
-    assert any(main <= set(ids) for ids in columns(micro))
+    assert any(main <= set(ids) for ids in stacks(micro))
 
 
 def test_halves_of_a_curve_are_the_same_curve() -> None:
@@ -381,8 +381,8 @@ def test_rectangles() -> None:
 
 
 def test_widths() -> None:
-    assert (Options().inches, Options(level="raw").inches, options({"width": "7in"}).inches) == (3.3, 100, 7)
-    for wrong in ("wide", 0.2, 200):
+    assert (Options().inches, Options(level="raw").inches, options({"width": "7in"}).inches) == (3.3, 1000, 7)
+    for wrong in ("wide", 0.2, 2000):
         with pytest.raises(DrawError, match="width must be"):
             options({"width": wrong})
 

@@ -191,7 +191,8 @@ class Draft:
         if panel:
             title = kind[1].rsplit(".", 1)[-1]
             told = numbers(members, self.maker.varying.get(kind, ()))
-            detail = f"{'' if _says(label, title) else title} {told}".strip()
+            plain = _says(label, title) or (told and len(self.maker.shown) == 1)
+            detail = told if plain else f"{title} {told}".strip()
         else:
             detail = contents(part, self.graph)
         if not panel and part.path.rpartition(".")[2].rstrip("0123456789") == "layers":

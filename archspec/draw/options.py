@@ -38,7 +38,7 @@ class Options(Draw):
     def inches(self) -> float:
         """The width: a paper's column if nothing is said, but for layers and raw as much as they take."""
         if self.width is not None:
-            return self.width
+            return float(self.width)
         return MOST_INCHES if self.level in ("layers", "raw") else THEMES[self.theme].width
 
     @property

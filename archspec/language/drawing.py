@@ -20,7 +20,7 @@ Palette = Literal["tol-light", "okabe-ito", "grey"]
 Theme = Literal["paper", "slide", "dark", "grey"]
 Shapes = Literal["node", "edge", "none"]
 Order = Literal["downward", "upward"]
-LEAST_INCHES, MOST_INCHES = 1, 100
+LEAST_INCHES, MOST_INCHES = 1, 1000
 
 
 def _level(value: str) -> str:
@@ -32,7 +32,7 @@ def _level(value: str) -> str:
     raise ValueError(f"{said}; {hint}" if hint else said)
 
 
-def _inches(value: Any) -> Any:
+def _inches(value: float | str | None) -> float | None:
     """`3.3in`, `3.3` or 3.3 as a number."""
     if value is None:
         return None
@@ -102,7 +102,7 @@ class Draw(Model):
 
     level: Annotated[str, AfterValidator(_level)] = "blocks"
     direction: Direction = "auto"
-    width: Annotated[float | None, BeforeValidator(_inches, float | str | None)] = None
+    width: Annotated[float | str | None, AfterValidator(_inches)] = None
     font_size: Annotated[int, Ge(8), Le(72)] | None = None
     palette: Colouring | None = None
     theme: Theme = "paper"
