@@ -136,6 +136,18 @@ h2 { border-bottom: 1px solid #ddd; margin-top: 2.5rem } small { color: #555 }
 """.strip()
 
 
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>archspec gallery</title><style>
+{style}
+</style></head>
+<body><h1>Gallery</h1>
+<p>Every spec, drawn by <code>archspec draw</code>.</p>
+<nav>{links}</nav>
+{body}</body></html>
+"""
+
+
 def page(shown: list[Entry]) -> str:
     """index.html: every figure at its size, by family."""
     families = _by_family(shown)
@@ -151,11 +163,7 @@ def page(shown: list[Entry]) -> str:
                 f'<a href="{overview.name}">overview</a></small></figcaption></figure>\n'
             )
         body += "</section>\n"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width">\n<title>archspec gallery</title>\n<style>{STYLE}</style></head>\n<body><h1>Gallery</h1>\n'
-        f"<p>Every spec, drawn by <code>archspec draw</code>.</p>\n<nav>{links}</nav>\n{body}</body></html>\n"
-    )
+    return PAGE.format(style=STYLE, links=links, body=body)
 
 
 def _anchor(family: str) -> str:

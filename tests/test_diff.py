@@ -196,7 +196,7 @@ def test_more_of_a_block_leave_the_block_as_it_is() -> None:
     few, more = (archspec.loads(f"{REPEATED}{times}}}\n").graph for times in (3, 9))
     union, status = merged(diff(few, more))
     macro, *panels = marked(figure(union, View(inline=0, frames=False)), status).panels
-    assert [box.detail for box in boxes(macro.items) if box.role == "changed"] == ["layers +60"]
+    assert [box.detail for box in boxes(macro.items) if box.role == "changed"] == ["layers +18"]
     assert {box.role for panel in panels for box in boxes(panel.items)} <= {"same"}
 
 
