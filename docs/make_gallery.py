@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +41,7 @@ class Entry:
 
     family: str
     reference: str  # as typed after `archspec draw`, from the folder specs
+    spec: str = ""  # the text of one that has no file
 
     @property
     def file(self) -> str:
@@ -47,7 +49,7 @@ class Entry:
 
     @cached_property
     def network(self) -> archspec.Architecture:
-        return archspec.load(SPECS / self.reference)
+        return archspec.loads(self.spec) if self.spec else archspec.load(SPECS / self.reference)
 
     @cached_property
     def digest(self) -> str:
@@ -80,6 +82,12 @@ def entries() -> list[Entry]:
         if path.name != "index.yaml":
             families.setdefault(path.name, "Further specs")
     return [Entry(family, name) for file, family in families.items() for name in _references(file)]
+
+
+def readme() -> Entry:
+    """The spec that README.md begins with."""
+    (text,) = re.findall("```yaml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)[:1]
+    return Entry("", "readme", text)
 
 
 def _references(file: str) -> Iterator[str]:
@@ -174,11 +182,12 @@ def main() -> None:
     shown = entries()
     for path in GALLERY.glob("*.svg"):
         path.unlink()
-    for entry in shown:
+    drawn = [*shown, readme()]
+    for entry in drawn:
         entry.draw()
     (GALLERY / "README.md").write_text(markdown(shown), "utf-8")
     (GALLERY / "index.html").write_text(page(shown), "utf-8")
-    (GALLERY / "state.json").write_text(json.dumps(state(shown), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (GALLERY / "state.json").write_text(json.dumps(state(drawn), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archspec import load
+from archspec import load, loads
 from archspec.draw.fold import View, figure
 from archspec.draw.labels import formula_text, layer_text
 from archspec.draw.model import Box, Figure, Group, Panel, Wire, boxes, count, groups, unfold
@@ -376,3 +376,32 @@ def test_every_example_of_the_catalogue_has_a_short_latin_label() -> None:
 )
 def test_formulas(formula: str, text: str) -> None:
     assert formula_text(formula) == text
+
+
+SHORTCUTS = """
+archspec: 1
+name: net
+inputs: {image: [8, 8, 3]}
+blocks:
+  residual:
+    params: {filters: int}
+    layers:
+      - add:
+          body:
+            - Conv2D: {filters: =filters, kernel_size: 3, padding: same}
+            - ReLU
+            - Conv2D: {filters: =filters, kernel_size: 5, padding: same}
+          shortcut:
+            - Conv2D: {filters: =filters, kernel_size: 1}
+              when: =x.channels != filters
+layers:
+  - for: {width: [16, 16, 32, 32]}
+    residual: =width
+"""
+
+
+def test_layers_of_other_paths_do_not_stand_for_each_other() -> None:
+    """A shortcut's convolution that only some uses have is no use of the body's, though both are Conv2D."""
+    shown = figure(loads(SHORTCUTS).graph, View(frames=False, inline=0))
+    (dashed,) = (box for box in every_box(shown) if box.partial)
+    assert dashed.label.startswith("1×1")

@@ -29,8 +29,9 @@ def _script() -> Any:
 
 gallery = _script()
 ENTRIES = gallery.entries()
+DRAWN = [*ENTRIES, gallery.readme()]
 STATE = json.loads((gallery.GALLERY / "state.json").read_text("utf-8"))
-QUICK = ("digits_cnn", "resnet", "unet")
+QUICK = ("readme", "digits_cnn", "resnet", "unet")
 
 
 def test_every_spec_is_shown() -> None:
@@ -39,7 +40,7 @@ def test_every_spec_is_shown() -> None:
 
 
 def test_the_figures_are_those_of_the_specs() -> None:
-    assert STATE["figures"] == {entry.file: entry.digest for entry in ENTRIES}, HELP
+    assert STATE["figures"] == {entry.file: entry.digest for entry in DRAWN}, HELP
 
 
 def test_the_pages_are_those_of_the_figures() -> None:
@@ -48,7 +49,7 @@ def test_the_pages_are_those_of_the_figures() -> None:
 
 
 def test_every_drawing_is_there_and_none_besides() -> None:
-    files = {path.name for entry in ENTRIES for _, path in entry.drawings()}
+    files = {path.name for entry in DRAWN for _, path in entry.drawings()}
     assert {path.name for path in gallery.GALLERY.glob("*.svg")} == files, HELP
 
 
@@ -62,7 +63,7 @@ def test_a_changed_figure_is_noticed(tmp_path: Path) -> None:
 @needs_engine
 @pytest.mark.parametrize(
     "entry",
-    [pytest.param(e, id=e.file, marks=() if e.file in QUICK else pytest.mark.slow) for e in ENTRIES],
+    [pytest.param(e, id=e.file, marks=() if e.file in QUICK else pytest.mark.slow) for e in DRAWN],
 )
 def test_the_drawings_are_what_is_drawn_now(entry: Any, tmp_path: Path) -> None:
     """Another Graphviz or font gives other drawings; then the figures alone are compared."""

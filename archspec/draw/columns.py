@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from archspec.draw.parts import STRIPS, Part, Run, Unit
-from archspec.graph.ir import Graph
+from archspec.graph.ir import Graph, Use
 
 Column = list[Part | None]  # a part for each use, None where it lacks it
 
@@ -47,14 +47,24 @@ def _insert(
 
 
 def _key(part: Part, graph: Graph) -> str:
-    """What parts that stand for each other have in common: the layers' classes, dropout aside; a block's name."""
+    """What parts that stand for each other have in common: the path of a merge that they are in, and what they are."""
     if isinstance(part, Run):
         return _key(part.members[0], graph)
-    if not isinstance(part, Unit):
-        return "/".join(part.kind)
-    if part.block:
-        return "/".join(part.block.kind)
-    layers = [graph.nodes[name].layer for name in part.nodes]
-    head = layers[part.head]
+    if isinstance(part, Unit):
+        uses = graph.nodes[part.nodes[part.head]].origin.uses
+        return f"{_path(uses)}{'/'.join(part.block.kind) if part.block else _classes(part, graph)}"
+    return f"{_path(part.uses[: len(part.uses) - part.own])}{'/'.join(part.kind)}"
+
+
+def _path(uses: Sequence[Use]) -> str:
+    """The paths that lead on from the innermost block."""
+    blocks = [place for place, use in enumerate(uses) if use.kind == "block"]
+    return "".join(f"{use.name}." for use in uses[blocks[-1] + 1 if blocks else 0 :] if use.kind == "path")
+
+
+def _classes(unit: Unit, graph: Graph) -> str:
+    """Those of its layers, dropout aside."""
+    layers = [graph.nodes[name].layer for name in unit.nodes]
+    head = layers[unit.head]
     kept = [layer for layer in layers if layer is head or (layer.role in STRIPS and layer.role != "regularization")]
     return ",".join(type(layer).__name__ for layer in kept)
