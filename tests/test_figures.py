@@ -394,6 +394,7 @@ blocks:
           shortcut:
             - Conv2D: {filters: =filters, kernel_size: 1}
               when: =x.channels != filters
+      - ReLU
 layers:
   - for: {width: [16, 16, 32, 32]}
     residual: =width
