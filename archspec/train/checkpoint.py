@@ -71,7 +71,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
     path = folder / f"{position.epoch:05d}-{position.step:08d}.safetensors"
     with whole(path) as draft:
         draft.touch()  # so that a full disk is an OSError, as everywhere
-        arrays = {name: np.ascontiguousarray(value) for name, value in checkpoint.arrays.items()}
+        arrays = {name: np.asarray(value, order="C") for name, value in checkpoint.arrays.items()}
         with _as_os_error():
             save_file(arrays, draft, {"position": json.dumps(asdict(position))})
         with draft.open("rb") as file:
