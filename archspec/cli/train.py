@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.cli.common import failure, is_change, open_spec, spec_options
+from archspec.cli.common import complete_spec, failure, is_change, open_spec, spec_options
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
@@ -24,7 +24,7 @@ class _Stopped(click.ClickException):
 
 
 @click.command("train")
-@click.argument("spec", metavar="[SPEC[@VARIANT]]", required=False)
+@click.argument("spec", metavar="[SPEC[@VARIANT]]", required=False, shell_complete=complete_spec)
 @click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
 @spec_options
 @click.option("--run-dir", type=_RUN, metavar="FOLDER", help="The run's own folder.")

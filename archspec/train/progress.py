@@ -59,7 +59,8 @@ def clock(seconds: float) -> str:
 
 
 def _figures(figures: Mapping[str, float]) -> list[str]:
-    return [f"{name} {value:.4g}" for name, value in figures.items()]
+    """The loss stands first; Keras gives the figures in the order of the alphabet."""
+    return [f"{name} {figures[name]:.4g}" for name in sorted(figures, key=lambda name: name != "loss")]
 
 
 class Progress:
