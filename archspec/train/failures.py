@@ -35,9 +35,12 @@ def _of_the_system(error: OSError) -> str:
     return _first_line(text)
 
 
+# TensorFlow's account of the graph around what it has to say.
+_AROUND = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\[\[|\(\d+\) ")
+_PIPELINE = re.compile(r"Error in user-defined function passed to .* transformation with iterator: [\w:\[\]]+: ")
+
+
 def _first_line(text: str) -> str:
-    """The message without TensorFlow's account of the graph's nodes around it."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = next((line for line in lines if not line.startswith(("Graph execution error", "Detected at node"))), "")
-    inner = re.search(r"\{\{node [^}]*\}\}\s*(.+)", said)
-    return (inner[1] if inner else said)[:400]
+    lines = [line.strip() for line in text.splitlines()]
+    said = next((line for line in lines if line and not _AROUND.match(line)), "")
+    return _PIPELINE.sub("", said)[:400]

@@ -87,10 +87,10 @@ class Status:
         status = f"{status}: {reason}" if reason else status
         try:
             write_json(path, {"status": status, "process": os.getpid()})
-        except OSError:  # a full disk has no room for a new file, but the old one has its own
-            old = path.stat().st_size
+        except OSError:  # a full disk has no room for a new file, but the old one has a block of its own
             with path.open("r+b") as file:
-                file.write(json.dumps({"status": status[: max(8, old - 40)]}).encode().ljust(old))
+                file.write(json.dumps({"status": status, "process": os.getpid()}).encode())
+                file.truncate()
 
 
 def read_status(folder: Path) -> str:
