@@ -21,7 +21,6 @@ from archspec.train.class_weight import class_weight
 from archspec.train.feed import Feeds, feeds
 from archspec.train.fit import TrainedRun
 from archspec.train.folder import RunFailed, new_folder
-from archspec.train.record import Record
 
 SPEC = """
 archspec: 1
@@ -56,7 +55,7 @@ def fed(text: str, folder: Path) -> Feeds:
     spec = archspec.loads(text, folder=folder)
     settings = check_settings(spec.document, spec.graph)
     made = plan(spec.document, spec.graph, settings.data, settings.losses(spec.graph))
-    return feeds(made, spec.graph, settings.data.batch_size, settings.data.shuffle, settings.run.seed)
+    return feeds(made, spec.graph, settings.data.batch_size)
 
 
 def test_a_run_learns_and_keeps_everything(tmp_path: Path) -> None:
@@ -156,7 +155,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     wild = SPEC.replace("sklearn: digits", "sklearn: diabetes").replace("[64]", "[10]")
     wild = wild.replace("SparseCategoricalCrossentropy", "MeanSquaredError").replace("1e-2", "1e30")
     wild = wild.replace("units: 10, activation: softmax", "units: 1").replace("  metrics: [accuracy]\n", "")
-    with pytest.raises(RunFailed, match=r"the loss is (nan|inf) after epoch") as caught:
+    with pytest.raises(RunFailed, match=r"the loss is (nan|inf) (after|at step \d+ of) epoch") as caught:
         train(wild, tmp_path)
     folder = caught.value.folder
     assert folder is not None
@@ -164,24 +163,6 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     assert len(lines(folder)) < 4
     assert (folder / "curves.svg").is_file()
     assert not (folder / "model.keras").exists()
-
-
-def test_an_interrupted_run_keeps_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Record.on_epoch_end
-
-    def interrupt(self: Record, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        whole(self, epoch, logs)
-        if epoch == 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Record, "on_epoch_end", interrupt)
-    with pytest.raises(RunFailed, match="interrupted in epoch 3 of 4") as caught:
-        train(SPEC, tmp_path)
-    folder = caught.value.folder
-    assert folder is not None
-    assert json.loads((folder / "status.json").read_text())["status"].startswith("interrupted")
-    assert len(lines(folder)) == 2
-    assert (folder / "model.keras").is_file()
 
 
 def test_another_backend_needs_another_process(tmp_path: Path) -> None:
@@ -247,10 +228,7 @@ train: {epochs: 30, loss: SparseCategoricalCrossentropy, optimizer: {Adam: 0.1},
     assert run.metrics["accuracy"] == 1
     model = keras.saving.load_model(run.path / "model.keras")
     assert [layer.name for layer in model.layers if "augment" in layer.name] == []
-    feed = fed(text, tmp_path)
-    assert feed.sizes == {"train": 28, "validation": 4, "test": 8}
-    one, two = ([int(y) for _, batch in feed.train.x for y in batch] for _ in range(2))
-    assert sorted(one) == sorted(two) and one != two
+    assert fed(text, tmp_path).sizes == {"train": 28, "validation": 4, "test": 8}
 
 
 def test_augmentation_is_for_training_only() -> None:

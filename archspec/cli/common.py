@@ -38,12 +38,12 @@ def spec_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def spec_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """One spec and changes to it, behind each other: `resnet.yaml@resnet18 params.classes=10`."""
-    spec = click.argument("spec", metavar="SPEC[@VARIANT]", shell_complete=_complete_spec)
+    spec = click.argument("spec", metavar="SPEC[@VARIANT]", shell_complete=complete_spec)
     changes = click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
     return spec(changes(spec_options(function)))
 
 
-def _complete_spec(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def complete_spec(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Files and, behind @, a file's variants."""
     path, at, start = incomplete.rpartition("@")
     if at and Path(path).is_file():

@@ -21,21 +21,26 @@ from archspec.graph.ir import Graph
 from archspec.tensor import TensorType
 
 CACHE_BYTES = 1 << 30  # streams up to this size stay in memory after the first epoch
-SHUFFLE_BYTES = 1 << 28  # and larger ones are shuffled within a buffer of this
 _CHUNK = 1024  # examples preprocessed at a time
 _ADAPTED = ("mean", "vocabulary", "bin_boundaries")  # arguments that give what `adapt` would learn
 
 
 @dataclass(frozen=True)
 class Feed:
-    """One split as `fit` and `evaluate` take it: arrays x and y, or batches of both in x.
+    """One split as `evaluate` takes it: arrays x and y, or batches of both in x, always in the same order.
 
     Several inputs are a tuple in the network's order, several targets a mapping by output; a single one stands alone.
+    `examples` is a stream's tf.data.Dataset of single examples.
     """
 
     size: int
     x: Any
     y: Any = None
+    examples: Any = None
+
+    def arguments(self, batch_size: int) -> dict[str, Any]:
+        """What `evaluate` and `predict` take: a stream has its batches already."""
+        return {"x": self.x} if self.y is None else {"x": self.x, "y": self.y, "batch_size": batch_size}
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Feeds:
         return {split: feed.size for split, feed in named.items() if feed}
 
 
-def feeds(plan: Plan, graph: Graph, batch_size: int, shuffle: bool, seed: int) -> Feeds:
+def feeds(plan: Plan, graph: Graph, batch_size: int) -> Feeds:
     """Reads and preprocesses every split; layers with `adapt` see the training examples only."""
     models = {field: build(steps) for field, steps in plan.preprocess.items()}
     training = plan.source.read(plan.parts.train)
@@ -61,19 +66,20 @@ def feeds(plan: Plan, graph: Graph, batch_size: int, shuffle: bool, seed: int) -
         _adapt(model, plan.preprocess[field], training, field)
     dtypes = {name: graph.nodes[name].outputs[0].dtype for name in plan.inputs}
 
-    def feed(rows: Rows, mixed: bool) -> Feed:
+    def feed(rows: Rows) -> Feed:
         if isinstance(rows, Arrays):
             values = dict(rows.values) | {field: _apply(model, rows.values[field]) for field, model in models.items()}
             x = tuple(_cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
             return Feed(rows.size, _only(x), _only({n: _target(values[f]) for n, f in plan.targets.items()}))
-        return Feed(rows.size, _batches(plan, models, dtypes, rows, batch_size, seed if mixed else None))
+        examples = _examples(plan, models, dtypes, rows)
+        return Feed(rows.size, _batches(examples, rows.size, batch_size), examples=examples)
 
     def other(selection: Selection | None) -> Feed | None:
-        return feed(plan.source.read(selection), False) if selection is not None and count(selection) else None
+        return feed(plan.source.read(selection)) if selection is not None and count(selection) else None
 
     names = {field: name for name, field in plan.inputs.items()}
     return Feeds(
-        feed(training, shuffle),
+        feed(training),
         other(plan.parts.validation),
         other(plan.parts.test),
         {names[field]: model for field, model in models.items()},
@@ -145,10 +151,8 @@ def _in_tf_data(model: keras.Model) -> Callable[[Any], Any]:
     return one
 
 
-def _batches(
-    plan: Plan, models: Mapping[str, keras.Model], dtypes: Mapping[str, str], rows: Stream, size: int, seed: int | None
-) -> Any:
-    """A tf.data.Dataset of batches: preprocessed, cached where it is small, shuffled if a seed is given, prefetched."""
+def _examples(plan: Plan, models: Mapping[str, keras.Model], dtypes: Mapping[str, str], rows: Stream) -> Any:
+    """A tf.data.Dataset of single examples as the network takes them, kept in memory where they are small."""
     import tensorflow as tf
 
     steps = {field: _in_tf_data(model) for field, model in models.items() if model.layers[1:]}
@@ -162,13 +166,16 @@ def _batches(
     options = tf.data.Options()
     options.deterministic = True
     data = rows.open().with_options(options).map(example, num_parallel_calls=tf.data.AUTOTUNE)
-    each = max(1, sum(_bytes(spec) for spec in keras.tree.flatten(data.element_spec)))
-    if rows.size * each <= CACHE_BYTES:
-        data = data.cache()
-    if seed is not None:
-        data = data.shuffle(max(size, min(rows.size, SHUFFLE_BYTES // each)), seed=seed, reshuffle_each_iteration=True)
-    batches = data.batch(size, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.apply(tf.data.experimental.assert_cardinality(-(-rows.size // size))).prefetch(tf.data.AUTOTUNE)
+    each = max(1, sum(element_bytes(spec) for spec in keras.tree.flatten(data.element_spec)))
+    return data.cache() if rows.size * each <= CACHE_BYTES else data
+
+
+def _batches(examples: Any, size: int, batch_size: int) -> Any:
+    """A tf.data.Dataset of batches in the order of the examples."""
+    import tensorflow as tf
+
+    batches = examples.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-size // batch_size))).prefetch(tf.data.AUTOTUNE)
 
 
 def _only(values: Any) -> Any:
@@ -176,7 +183,7 @@ def _only(values: Any) -> Any:
     return next(iter(values.values() if isinstance(values, dict) else values)) if len(values) == 1 else values
 
 
-def _bytes(spec: Any) -> int:
+def element_bytes(spec: Any) -> int:
     return TensorType(tuple(spec.shape), spec.dtype.name).bytes
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,31 +13,39 @@ from typing import TYPE_CHECKING, Any
 from archspec.data.plan import Plan, plan
 from archspec.data.split import count
 from archspec.diagnostics import Diagnostic, SpecError
+from archspec.files import whole
 from archspec.graph.ir import Graph
 from archspec.language import Document
 from archspec.layers.objects import Object
 from archspec.train.check import check_settings, check_validation, require_loss
 from archspec.train.class_weight import class_weight
 from archspec.train.environment import choose_backend, environment
-from archspec.train.folder import RunFailed, Status, new_folder, write_json, write_spec
+from archspec.train.folder import RunFailed, Status, locked, new_folder, write_json, write_resolved, write_spec
 from archspec.train.report import show, write_curves, write_report
+from archspec.train.resume import Resumed, check_data, history, resumed
 from archspec.train.sections import Sections, sections
 from archspec.train.settings import by_output
+from archspec.train.stop import Stop
 
 if TYPE_CHECKING:
     import keras
 
-    from archspec.train.feed import Feed, Feeds
+    from archspec.train.checkpoint import Checkpoint
+    from archspec.train.feed import Feeds
     from archspec.train.record import Record
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run that ended well: its folder, its final figures (on the test split, else on what there is), each epoch's."""
+    """A run that ended well: its folder, its final figures (on the test split, else on what there is), each epoch's.
+
+    `difference` is the first that a repeated run shows from the one that it repeats, if there is any.
+    """
 
     path: Path
     metrics: Mapping[str, float]
     history: Sequence[Mapping[str, float]]
+    difference: str | None = None
 
 
 def train(
@@ -48,12 +55,46 @@ def train(
     *,
     runs: Path | str = "runs",
     quiet: bool = False,
+    resume: Path | str | None = None,
+    repeat: Path | str | None = None,
 ) -> TrainedRun:
     """Trains the network and leaves all there is to know in `run_dir`, or in the next `runs/NAME-001`.
+
+    `resume` names a run to go on with; what its spec says differently now is applied where the network and the order of
+    its examples stay the same. `repeat` names a run that the new one is compared with.
 
     Raises SpecError before anything is written where the spec or the data are wrong, and RunFailed where the run
     cannot begin or breaks off; its folder then holds what there was.
     """
+    if resume is not None:
+        folder = Path(resume)
+        with locked(folder):
+            before = resumed(folder, document, graph)
+            return _train(_prepared(document, graph), folder, quiet, before)
+    ready = _prepared(document, graph)
+    folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
+    with locked(folder):
+        made = _train(ready, folder, quiet, None)
+    if repeat is None:
+        return made
+    from archspec.train.repeat import first_difference
+
+    return TrainedRun(made.path, made.metrics, made.history, first_difference(Path(repeat), made.path))
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What is known before anything is written."""
+
+    document: Document
+    graph: Graph
+    settings: Sections
+    plan: Plan
+    class_weight: Mapping[int, float] | None
+    device: contextlib.AbstractContextManager[Any]
+
+
+def _prepared(document: Document, graph: Graph) -> _Ready:
     settings = check_settings(document, graph)
     require_loss(document, settings)
     ready = plan(document, graph, settings.data, settings.losses(graph))
@@ -64,13 +105,49 @@ def train(
         choose_backend(settings.run.backend)
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
-    device = _device(document, settings.run.devices)
-    folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
+    return _Ready(document, graph, settings, ready, weights, _device(document, settings.run.devices))
+
+
+def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> TrainedRun:
+    if before is not None:
+        check_data(folder, before.facts, ready.plan.source.fingerprint)
+    status = Status(folder)
+
+    def said() -> None:
+        status.write("interrupted")
+        if not quiet:
+            print("\nstopping after this step or validation; a second time ends at once", flush=True)
+
+    with Stop(said) as stop, status, ready.device, _told(folder, stop):
+        return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, folder, quiet, stop,
+                    before).all()  # fmt: skip
+
+
+@contextlib.contextmanager
+def _told(folder: Path, stop: Stop) -> Iterator[None]:
+    """What ends a run from outside, told as what it is. Raises RunFailed."""
+    from archspec.train.failures import explained
+
+    again = f"archspec train --resume {folder}"
     try:
-        with Status(folder), device:
-            return _Run(document, graph, settings, ready, weights, folder, quiet).all()
-    except OSError as error:
-        raise RunFailed(f"the run broke off: {error}", folder) from error
+        yield
+    except KeyboardInterrupt as error:
+        number = int(stop.asked or 2)
+        raise RunFailed("interrupted", folder, again, number) from error
+    except Exception as error:
+        why = explained(error)
+        if why is None:
+            raise
+        raise RunFailed(f"the run broke off: {why}", folder, f"when that is mended: {again}") from error
+
+
+@dataclass(frozen=True)
+class _Trainee:
+    """What is saved, what is trained, and the optimizers by name."""
+
+    network: keras.Model
+    model: keras.Model
+    optimizers: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -84,23 +161,29 @@ class _Run:
     class_weight: Mapping[int, float] | None
     folder: Path
     quiet: bool
+    stop: Stop
+    before: Resumed | None
 
     def all(self) -> TrainedRun:
         import keras
 
         began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
-        write_spec(self.folder, self.document)
+        begin = self.begin()
         self.write_environment(started)
+        if self.before is None:
+            write_spec(self.folder, self.document)
+        elif self.before.changes:
+            write_resolved(self.folder, self.document)
         self.draw()
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
-        network, model = self.models()
+        trainee = self.trainee()
         sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
         parameters = _parameters(self.graph)["total"]
         self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
-        record = self.fit(model, network, fed)
-        network.save(self.folder / "model.keras")
-        metrics = self.evaluate(model, fed, record)
+        record = self.fit(trainee, fed, begin)
+        self.save(trainee.network)
+        metrics = self.evaluate(trainee.model, fed, record)
         self.report(fed, record, metrics, time.perf_counter() - began)
         self.write_environment(started, datetime.datetime.now(datetime.UTC))
         final = metrics["test"] or metrics["validation"] or metrics["train"]
@@ -110,18 +193,35 @@ class _Run:
         if not self.quiet:
             print(text, flush=True)
 
+    def begin(self) -> Checkpoint:
+        """Where the training begins: at its start, or at the last whole checkpoint."""
+        from archspec.train.checkpoint import FOLDER, Checkpoint, Position, last
+
+        if self.before is None:
+            return Checkpoint(Position())
+        found = last(self.folder / FOLDER)
+        for name in found.damaged:
+            self.say(f"the checkpoint {name} is damaged (its SHA-256 is another), the one before it is used")
+        if found.checkpoint is None:
+            self.say("there is no checkpoint yet: the training begins anew")
+            return Checkpoint(Position())
+        self.say(f"going on after {found.checkpoint.position}")
+        for line in self.before.changes:
+            self.say(f"changed: {line}")
+        return found.checkpoint
+
     def feeds(self) -> Feeds:
         """The examples, and the preprocessing that they went through beside the model: one needs the other."""
         from archspec.train.feed import feeds
 
-        data = self.settings.data
-        fed = feeds(self.plan, self.graph, data.batch_size, data.shuffle, self.settings.run.seed)
+        fed = feeds(self.plan, self.graph, self.settings.data.batch_size)
         for name, preprocess in fed.preprocess.items():
             several = f"-{name}" if len(self.graph.inputs) > 1 else ""
-            preprocess.save(self.folder / f"preprocess{several}.keras")
+            with whole(self.folder / f"preprocess{several}.keras") as draft:
+                preprocess.save(draft)
         return fed
 
-    def models(self) -> tuple[keras.Model, keras.Model]:
+    def trainee(self) -> _Trainee:
         """The network, and the compiled model that trains it."""
         import keras
 
@@ -139,7 +239,7 @@ class _Run:
             model.compile(**self.compile_arguments())
         finally:
             keras.config.set_dtype_policy(before)
-        return network, model
+        return _Trainee(network, model, {"optimizer": model.optimizer})
 
     def compile_arguments(self) -> dict[str, Any]:
         given, losses = self.settings.train, self.settings.losses(self.graph)
@@ -155,55 +255,48 @@ class _Run:
             "steps_per_execution": given.steps_per_execution,
         }
 
-    def fit(self, model: keras.Model, network: keras.Model, fed: Feeds) -> Record:
+    def fit(self, trainee: _Trainee, fed: Feeds, begin: Checkpoint) -> Record:
+        from archspec.train.batches import training_batches
+        from archspec.train.loop import Parts, run_loop
+        from archspec.train.progress import Progress
         from archspec.train.record import Record
 
-        given = self.settings.train
+        data, given, run = self.settings.data, self.settings.train, self.settings.run
         record = Record(self.folder / "metrics.csv", fed.validation is not None)
-        arguments = self.arguments(fed.train)
-        arguments["shuffle"] = self.settings.data.shuffle and fed.train.y is not None  # a stream shuffles itself
+        batches = training_batches(fed.train, data.batch_size, run.seed if data.shuffle else None, self.class_weight)
+        progress = Progress(self.quiet, data.batch_size)
+        parts = Parts(self.folder, trainee, batches, given.epochs, run.checkpoint.seconds, record, progress, self.stop,
+                      begin, self.before.fresh if self.before else ())  # fmt: skip
+        validation: dict[str, Any] = {}
         if fed.validation:
             pair = fed.validation.x if fed.validation.y is None else (fed.validation.x, fed.validation.y)
-            arguments |= {"validation_data": pair, "validation_freq": given.validation_freq}
+            validation = {"validation_data": pair, "validation_freq": given.validation_freq}
+            if fed.validation.y is not None:
+                validation["validation_batch_size"] = data.batch_size
         try:
-            model.fit(
-                **arguments,
-                epochs=given.epochs,
-                class_weight=self.class_weight,
-                callbacks=[*map(_made, given.callbacks), record],
-                verbose=self.verbose(),
-            )
-        except KeyboardInterrupt as error:
-            network.save(self.folder / "model.keras")
-            when = f"interrupted in epoch {len(record.lines) + 1} of {given.epochs}"
-            raise RunFailed(f"{when}; model.keras holds the weights so far", self.folder) from error
+            run_loop(parts, [*map(_made, given.callbacks)], validation)
+        except RunFailed as error:
+            if error.stopped_by is not None:
+                self.save(trainee.network)
+            raise
         finally:
             if record.lines:
                 write_curves(self.folder, record.lines)
-        if record.broken:
-            help = "lower the learning rate, clip the gradients (clipnorm: 1.0), or look for NaN among the data"
-            raise RunFailed(record.broken, self.folder, help)
         return record
 
-    def arguments(self, feed: Feed) -> dict[str, Any]:
-        """A split as `fit` and `evaluate` take it: a stream has its batches already."""
-        if feed.y is None:
-            return {"x": feed.x}
-        return {"x": feed.x, "y": feed.y, "batch_size": self.settings.data.batch_size}
-
-    def verbose(self) -> int:
-        """Keras's bar on a terminal, a line for each epoch elsewhere."""
-        return 0 if self.quiet else 1 if sys.stdout.isatty() else 2
+    def save(self, network: keras.Model) -> None:
+        with whole(self.folder / "model.keras") as draft:
+            network.save(draft)
 
     def evaluate(self, model: keras.Model, fed: Feeds, record: Record) -> dict[str, dict[str, float]]:
         """The figures of each split; the training split's are the last epoch's, measured as it went."""
         figures: dict[str, dict[str, float]] = {"test": {}, "validation": {}}
         for split, feed in (("test", fed.test), ("validation", fed.validation)):
             if feed:
-                got = model.evaluate(**self.arguments(feed), verbose=0, return_dict=True)
+                arguments = feed.arguments(self.settings.data.batch_size)
+                got = model.evaluate(**arguments, verbose=0, return_dict=True)
                 figures[split] = {name: float(value) for name, value in got.items()}
-        measured = [name for name in record.names if name not in ("epoch", "learning_rate", "seconds")]
-        return figures | {"train": {n: record.lines[-1][n] for n in measured if not n.startswith("val_")}}
+        return figures | {"train": record.measured()}
 
     def report(self, fed: Feeds, record: Record, metrics: Mapping[str, Mapping[str, float]], seconds: float) -> None:
         import keras
@@ -238,8 +331,8 @@ class _Run:
             "data": self.plan.source.fingerprint,
             "spec": self.document.file,
             "variant": self.document.variant,
-            "started": started.isoformat(timespec="seconds"),
-            "ended": ended.isoformat(timespec="seconds") if ended else None,
+            "home": str((self.document.folder or Path()).resolve()),
+            **history(self.before, started, ended),
         }
         write_json(self.folder / "environment.json", facts)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,13 +18,19 @@ from archspec.language.dump import to_yaml
 
 
 class RunFailed(Exception):
-    """A run that cannot begin or did not end well: why, and the folder with what it left, if there is one."""
+    """A run that cannot begin or did not end well: why, and the folder with what it left, if there is one.
 
-    def __init__(self, message: str, folder: Path | None = None, help: str | None = None) -> None:
+    `stopped_by` is the number of the signal that ended it, where one did.
+    """
+
+    def __init__(
+        self, message: str, folder: Path | None = None, help: str | None = None, stopped_by: int | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.folder = folder
         self.help = help
+        self.stopped_by = stopped_by
 
 
 def new_folder(name: str, run_dir: Path | None, runs: Path) -> Path:
@@ -66,14 +74,46 @@ class Status:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if error is None:
             self.write("finished")
-        elif isinstance(error.__cause__, KeyboardInterrupt) or isinstance(error, KeyboardInterrupt):
-            self.write(str(error) or "interrupted")
+        elif isinstance(error, RunFailed) and error.stopped_by is not None:
+            self.write(str(error))
+        elif isinstance(error, KeyboardInterrupt):
+            self.write("interrupted")
         else:
             self.write("failed", f"{type(error).__name__}: {error}" if not isinstance(error, RunFailed) else str(error))
 
     def write(self, status: str, reason: str = "") -> None:
-        said = {"status": f"{status}: {reason}" if reason else status, "process": os.getpid()}
-        write_json(self.folder / "status.json", said)
+        """Raises OSError only where not even the file that is there can be written."""
+        path = self.folder / "status.json"
+        status = f"{status}: {reason}" if reason else status
+        try:
+            write_json(path, {"status": status, "process": os.getpid()})
+        except OSError:  # a full disk has no room for a new file, but the old one has a block of its own
+            with path.open("r+b") as file:
+                file.write(json.dumps({"status": status, "process": os.getpid()}).encode())
+                file.truncate()
+
+
+def read_status(folder: Path) -> str:
+    """What status.json says, or an empty text where there is none."""
+    try:
+        status: str = json.loads((folder / "status.json").read_text("utf-8"))["status"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    return status
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the folder for this process; the system lets go of it when the process ends, however it does.
+
+    Raises RunFailed where another process has it.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFailed(f"another process is training in {folder}", help="wait for it, or end it") from None
+        yield
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -83,13 +123,18 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def write_spec(folder: Path, document: Document) -> None:
     """The spec as written, the files that it uses beside it under their own names, and the spec as resolved."""
     suffix = Path(document.file).suffix or ".yaml"
-    home = (document.folder or Path()).resolve()
-    for file, text in document.texts.items():
-        if file == document.file:
+    file = Path(document.file)
+    home = (file.parent if file.is_file() else document.folder or Path()).resolve()
+    for name, text in document.texts.items():
+        if name == document.file:
             write_whole(folder / f"spec{suffix}", text)
-        elif Path(file).is_file():  # the other texts are changes from the command line
-            path = Path(file).resolve()
+        elif Path(name).is_file():  # the other texts are changes from the command line
+            path = Path(name).resolve()
             copy = folder / (path.relative_to(home) if path.is_relative_to(home) else f"files/{path.name}")
             copy.parent.mkdir(parents=True, exist_ok=True)
             write_whole(copy, text)
+    write_resolved(folder, document)
+
+
+def write_resolved(folder: Path, document: Document) -> None:
     write_whole(folder / "resolved.yaml", to_yaml(document.raw))

@@ -1,53 +1,66 @@
-"""What is written while the network trains: one line an epoch, on the disk before the next one begins."""
+"""The figures of each epoch: one line of metrics.csv, on the disk before the next epoch begins."""
 
 from __future__ import annotations
 
 import csv
-import math
-import time
+import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import keras
+from archspec.files import write_whole
+
+TIMES = ("seconds",)  # columns that no two runs share
 
 
-class Record(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes metrics.csv and keeps the same lines; stops the training when the loss is no number."""
+class Record:
+    """Writes metrics.csv and keeps the same lines.
+
+    Figures have nine digits: so many tell every float32 from every other, and two runs can be compared by the file.
+    """
 
     def __init__(self, path: Path, validated: bool) -> None:
-        super().__init__()
         self.path = path
         self.validated = validated
-        self.lines: list[dict[str, float]] = []
+        self.lines: list[Mapping[str, float]] = []
         self.names: list[str] = []
-        self.broken: str | None = None
-        self.began = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.began = time.perf_counter()
+    def restore(self, names: tuple[str, ...], lines: tuple[Mapping[str, float], ...]) -> None:
+        """Goes back to these lines, in the file as well."""
+        self.names, self.lines = [*names], [*lines]
+        if lines:
+            self._write_all()
+        else:
+            self.path.unlink(missing_ok=True)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = {name: float(value) for name, value in (logs or {}).items()}
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        line = {"epoch": float(epoch + 1), **values, "learning_rate": rate}
-        line["seconds"] = time.perf_counter() - self.began
-        if not self.lines:
-            measured = [name for name in values if not name.startswith("val_")]
-            later = [f"val_{name}" for name in measured] if self.validated else []
-            self.names = ["epoch", *dict.fromkeys([*measured, *later, "learning_rate", "seconds"])]
+    def add(self, epoch: int, figures: Mapping[str, float], rates: Mapping[str, float], seconds: float) -> None:
+        """Adds the line of an epoch, counted from 1. `rates` are learning rates by their column."""
+        line = {"epoch": float(epoch), **figures, **rates, "seconds": seconds}
+        measured = [name for name in figures if not name.startswith("val_") and name not in rates]
+        later = [f"val_{name}" for name in measured] if self.validated else []
+        names = [*dict.fromkeys(["epoch", *measured, *later, *rates, *TIMES])]
         self.lines.append(line)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if len(self.lines) == 1:
-                writer.writerow(self.names)
-            writer.writerow([_text(name, line) for name in self.names])
-        if not math.isfinite(values["loss"]):
-            self.broken = f"the loss is {values['loss']} after epoch {epoch + 1}"
-            self.model.stop_training = True
+        if self.names != names:  # the first line, or a callback came in when the run was resumed
+            self.names = names
+            self._write_all()
+        else:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow([_text(name, line) for name in self.names])
+
+    def measured(self) -> dict[str, float]:
+        """The last line's figures on the training split."""
+        names = [n for n in self.names if n not in ("epoch", *TIMES) and not n.startswith(("val_", "learning_rate"))]
+        return {name: self.lines[-1][name] for name in names}
+
+    def _write_all(self) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(self.names)
+        writer.writerows([_text(name, line) for name in self.names] for line in self.lines)
+        write_whole(self.path, text.getvalue())
 
 
-def _text(name: str, line: dict[str, float]) -> str:
+def _text(name: str, line: Mapping[str, float]) -> str:
     """A figure as the table holds it; empty in epochs that were not validated."""
     if name not in line:
         return ""
-    return str(int(line[name])) if name == "epoch" else f"{line[name]:.6g}"
+    return str(int(line[name])) if name == "epoch" else f"{line[name]:.9g}"

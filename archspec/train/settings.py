@@ -68,6 +68,16 @@ class Train(Model):
     validation_freq: Positive = 1
 
 
+class Checkpoints(Model):
+    """How often the training is kept, so that it can be resumed.
+
+    No more than `seconds` of it are lost when the process is killed. Each epoch's end is kept besides, unless writing
+    it takes more than a fiftieth of the time.
+    """
+
+    seconds: Annotated[float, Ge(0)] = 300.0
+
+
 class Run(Model):
     """What the training runs on.
 
@@ -80,6 +90,7 @@ class Run(Model):
     devices: Literal["auto", "cpu", "gpu"] = "auto"
     seed: NonNegative = 0
     jit: Literal["auto"] | bool = "auto"
+    checkpoint: Checkpoints = Checkpoints()
 
 
 def by_output(given: Any, outputs: tuple[str, ...]) -> dict[str, Any]:

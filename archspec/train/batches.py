@@ -1,0 +1,158 @@
+"""Training batches whose order depends on the seed and the epoch alone, from any step of the epoch on.
+
+Keras's own adapters shuffle with random states that nobody can set back, so that a training which was cut short could
+not go on as it would have done. Each class here is one of Keras's data adapters, which `fit` takes as they are.
+Arrays are batched without TensorFlow where another backend computes; on TensorFlow they are gathered in a tf.data
+pipeline of the same form as Keras's.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.trainers.data_adapters import data_adapter, data_adapter_utils, tf_dataset_adapter
+
+from archspec.train.feed import Feed, element_bytes
+
+SHUFFLE_BYTES = 1 << 28  # streams larger than this are shuffled within a buffer of this size
+
+
+class Batches(data_adapter.DataAdapter):  # type: ignore[misc]
+    """Batches of one split for `fit`. Before each epoch `begin` says which it is, and from which step on it runs."""
+
+    def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
+        self.size, self.seed = size, seed
+        self._batch_size = batch_size
+        self.epoch, self.start = 0, 0
+
+    @property
+    def num_batches(self) -> int:
+        return -(-self.size // self._batch_size)
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size
+
+    @property
+    def has_partial_batch(self) -> bool:
+        return self.size % self._batch_size > 0
+
+    @property
+    def partial_batch_size(self) -> int | None:
+        return self.size % self._batch_size or None
+
+    def begin(self, epoch: int, start: int) -> None:
+        """The next pass over the batches is this epoch's (from 0) without its first `start` batches."""
+        self.epoch, self.start = epoch, start
+
+    @abstractmethod
+    def symbolic(self) -> Any:
+        """A batch as keras.KerasTensors: what a model's metrics and optimizer are built with."""
+
+    def _tensor(self, shape: Any, dtype: Any) -> keras.KerasTensor:
+        return keras.KerasTensor((self._batch_size, *shape), keras.backend.standardize_dtype(dtype))
+
+
+class ArrayBatches(Batches):
+    """Batches of arrays in memory."""
+
+    def __init__(self, values: tuple[Any, ...], size: int, batch_size: int, seed: int | None) -> None:
+        super().__init__(size, batch_size, seed)
+        self.values = values
+
+    def order(self) -> np.ndarray:
+        """The positions of the examples that this epoch has yet to see. Shape (n,), int64."""
+        if self.seed is None:
+            order = np.arange(self.size)
+        else:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
+        return order[self.start * self._batch_size :]
+
+    def symbolic(self) -> Any:
+        return keras.tree.map_structure(lambda value: self._tensor(value.shape[1:], value.dtype), self.values)
+
+    def get_jax_iterator(self) -> Iterator[Any]:
+        order = self.order()
+        for at in range(0, len(order), self._batch_size):
+            chosen = order[at : at + self._batch_size]
+            yield keras.tree.map_structure(lambda value, chosen=chosen: np.take(value, chosen, axis=0), self.values)
+
+    get_numpy_iterator = get_jax_iterator
+
+    def get_tf_dataset(self) -> Any:
+        import tensorflow as tf
+
+        batch_size = self._batch_size
+
+        def batched(_: Any) -> Any:
+            positions = tf.ensure_shape(tf.numpy_function(self.order, [], tf.int64), [None])
+            whole = tf.size(positions) // batch_size * batch_size
+            batches = tf.data.Dataset.from_tensor_slices(tf.reshape(positions[:whole], [-1, batch_size]))
+            rest = tf.data.Dataset.from_tensors(positions[whole:])
+            return batches.concatenate(rest.filter(lambda left: tf.size(left) > 0))
+
+        values = tf.data.Dataset.from_tensors(keras.tree.map_structure(tf.convert_to_tensor, self.values)).repeat()
+        pairs = tf.data.Dataset.zip((tf.data.Dataset.range(1).flat_map(batched), values))
+        data = pairs.map(
+            lambda chosen, all: keras.tree.map_structure(lambda value: tf.gather(value, chosen, axis=0), all),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        options = tf.data.Options()
+        options.deterministic = True
+        options.experimental_optimization.apply_default_optimizations = False  # they cost more than they bring here
+        return data.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+class StreamBatches(Batches):
+    """Batches of a tf.data.Dataset of single examples, shuffled within a buffer."""
+
+    def __init__(
+        self, examples: Any, size: int, batch_size: int, seed: int | None, weights: Mapping[int, float] | None
+    ) -> None:
+        super().__init__(size, batch_size, seed)
+        self.examples, self.weights = examples, weights
+
+    def symbolic(self) -> Any:
+        specs = self._weighted(self.examples.batch(1)).unbatch().element_spec
+        return keras.tree.map_structure(lambda spec: self._tensor(spec.shape, spec.dtype), specs)
+
+    def get_jax_iterator(self) -> Iterator[Any]:
+        for batch in self:
+            yield keras.tree.map_structure(lambda value: value.numpy(), batch)
+
+    get_numpy_iterator = get_jax_iterator
+
+    def get_tf_dataset(self) -> Any:
+        """Itself: Keras only iterates over it, and each epoch has a pipeline of its own.
+
+        One pipeline for all epochs, the epoch's seed being a tensor, made tf.data's optimizer crash (TensorFlow 2.21).
+        """
+        return self
+
+    def __iter__(self) -> Any:
+        import tensorflow as tf
+
+        data = self.examples
+        if self.seed is not None:
+            each = max(1, sum(element_bytes(spec) for spec in keras.tree.flatten(data.element_spec)))
+            buffer = max(self._batch_size, min(self.size, SHUFFLE_BYTES // each))
+            seed = int(np.random.default_rng((self.seed, self.epoch)).integers(1, 2**31))
+            data = data.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
+        data = data.batch(self._batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return iter(self._weighted(data.skip(self.start)).prefetch(tf.data.AUTOTUNE))
+
+    def _weighted(self, batches: Any) -> Any:
+        return batches.map(tf_dataset_adapter.make_class_weight_map_fn(self.weights)) if self.weights else batches
+
+
+def training_batches(feed: Feed, batch_size: int, seed: int | None, weights: Mapping[int, float] | None) -> Batches:
+    """The training split as batches, shuffled if there is a seed, each example counting as its class does."""
+    if feed.examples is not None:
+        return StreamBatches(feed.examples, feed.size, batch_size, seed, weights)
+    counted = data_adapter_utils.class_weight_to_sample_weights(feed.y, weights) if weights else None
+    values = (feed.x, feed.y) if counted is None else (feed.x, feed.y, np.asarray(counted, "float32"))
+    return ArrayBatches(values, feed.size, batch_size, seed)
