@@ -16,14 +16,14 @@ from archspec.data.split import count
 from archspec.diagnostics import Diagnostic, SpecError
 from archspec.graph.ir import Graph
 from archspec.language import Document
-from archspec.layers.objects import Object
 from archspec.train.check import check_settings, check_validation, require_loss
 from archspec.train.class_weight import class_weight
 from archspec.train.environment import choose_backend, environment
 from archspec.train.folder import RunFailed, Status, new_folder, write_json, write_spec
+from archspec.train.objective.aims import aims
+from archspec.train.objective.scopes import freeze
 from archspec.train.report import show, write_curves, write_report
 from archspec.train.sections import Sections, sections
-from archspec.train.settings import by_output
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +56,9 @@ def train(
     """
     settings = check_settings(document, graph)
     require_loss(document, settings)
+    graph = freeze(graph, settings.train.frozen)
     ready = plan(document, graph, settings.data, settings.losses(graph))
+    aims(document, graph, settings.train, ready.target_types())
     check_validation(document, settings, count(ready.parts.validation))
     weights = class_weight(document, settings, ready)
     settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
@@ -88,13 +90,16 @@ class _Run:
     def all(self) -> TrainedRun:
         import keras
 
+        from archspec.train.objective.trainee import objective
+
         began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
         write_spec(self.folder, self.document)
         self.write_environment(started)
         self.draw()
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
-        network, model = self.models()
+        trainee = objective(self.document, self.graph, self.settings, self.plan)
+        network, model = trainee.network, trainee.model
         sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
         parameters = _parameters(self.graph)["total"]
         self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
@@ -121,41 +126,8 @@ class _Run:
             preprocess.save(self.folder / f"preprocess{several}.keras")
         return fed
 
-    def models(self) -> tuple[keras.Model, keras.Model]:
-        """The network, and the compiled model that trains it."""
-        import keras
-
-        from archspec.build import build
-        from archspec.train.compose import augment_models, compose
-
-        run = self.settings.run
-        augment = augment_models(self.plan.augment)
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(run.precision)
-        try:
-            keras.utils.set_random_seed(run.seed)  # weights do not depend on what was built before
-            network = build(self.graph)
-            model = compose(network, self.graph, augment, tuple(self.settings.losses(self.graph)))
-            model.compile(**self.compile_arguments())
-        finally:
-            keras.config.set_dtype_policy(before)
-        return network, model
-
-    def compile_arguments(self) -> dict[str, Any]:
-        given, losses = self.settings.train, self.settings.losses(self.graph)
-        made = {name: _made(loss) for name, loss in losses.items()}
-        metrics = {name: [*map(_made, each)] for name, each in by_output(given.metrics, tuple(losses)).items()}
-        one = len(losses) == 1  # a single output stands alone, as its target does
-        return {
-            "optimizer": _made(given.optimizer),
-            "loss": next(iter(made.values())) if one else made,
-            "loss_weights": None if one else dict.fromkeys(losses, 1.0) | (given.loss_weights or {}),
-            "metrics": next(iter(metrics.values()), None) if one else metrics,
-            "jit_compile": self.settings.run.jit,
-            "steps_per_execution": given.steps_per_execution,
-        }
-
     def fit(self, model: keras.Model, network: keras.Model, fed: Feeds) -> Record:
+        from archspec.build.objects import keras_object
         from archspec.train.record import Record
 
         given = self.settings.train
@@ -170,7 +142,7 @@ class _Run:
                 **arguments,
                 epochs=given.epochs,
                 class_weight=self.class_weight,
-                callbacks=[*map(_made, given.callbacks), record],
+                callbacks=[*map(keras_object, given.callbacks), record],
                 verbose=self.verbose(),
             )
         except KeyboardInterrupt as error:
@@ -251,13 +223,6 @@ class _Run:
             draw(self.graph, self.folder / "network.svg")
         except DrawError as error:
             self.say(f"no picture of the network: {error}")
-
-
-def _made(given: Object | str) -> Any:
-    """Keras's object; the few names that Keras resolves by shape stay names."""
-    from archspec.build.objects import keras_object
-
-    return given if isinstance(given, str) else keras_object(given)
 
 
 def _parameters(graph: Graph) -> dict[str, int]:
