@@ -21,6 +21,7 @@ from archspec.train.class_weight import class_weight
 from archspec.train.environment import choose_backend, environment
 from archspec.train.folder import RunFailed, Status, new_folder, write_json, write_spec
 from archspec.train.objective.aims import aims
+from archspec.train.objective.initial import Beginning, load_initial, read_initial
 from archspec.train.objective.scopes import freeze
 from archspec.train.report import show, write_curves, write_report
 from archspec.train.sections import Sections, sections
@@ -61,6 +62,7 @@ def train(
     aims(document, graph, settings.train, ready.target_types())
     check_validation(document, settings, count(ready.parts.validation))
     weights = class_weight(document, settings, ready)
+    initial = read_initial(document, settings)
     settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
     try:
         choose_backend(settings.run.backend)
@@ -70,7 +72,7 @@ def train(
     folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
     try:
         with Status(folder), device:
-            return _Run(document, graph, settings, ready, weights, folder, quiet).all()
+            return _Run(document, graph, settings, ready, weights, initial, folder, quiet).all()
     except OSError as error:
         raise RunFailed(f"the run broke off: {error}", folder) from error
 
@@ -84,6 +86,7 @@ class _Run:
     settings: Sections
     plan: Plan
     class_weight: Mapping[int, float] | None
+    initial: tuple[Beginning, ...]
     folder: Path
     quiet: bool
 
@@ -100,9 +103,12 @@ class _Run:
         fed = self.feeds()
         trainee = objective(self.document, self.graph, self.settings, self.plan)
         network, model = trainee.network, trainee.model
+        initial = load_initial(self.document, network, self.initial)
         sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
         parameters = _parameters(self.graph)["total"]
         self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
+        for line in initial:
+            self.say(line)
         record = self.fit(model, network, fed)
         network.save(self.folder / "model.keras")
         metrics = self.evaluate(model, fed, record)
