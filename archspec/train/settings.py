@@ -29,9 +29,7 @@ class FormulaLoss(Model):
 
 
 def _is_formula(value: Any) -> bool:
-    return isinstance(value, FormulaLoss) or (
-        isinstance(value, Mapping) and "expr" in value and set(value) <= set(FormulaLoss.model_fields)
-    )
+    return isinstance(value, FormulaLoss) or (isinstance(value, Mapping) and isinstance(value.get("expr"), str))
 
 
 def _losses(value: Any) -> str:

@@ -56,7 +56,9 @@ def load_initial(document: Document, network: keras.Model, beginnings: tuple[Beg
 
     Raises SpecError where nothing of a file fits, and then nothing of any is changed.
     """
-    before = [np.array(weight) for weight in network.weights] if len(beginnings) > 1 else []
+    import keras
+
+    before = [keras.ops.convert_to_numpy(weight) for weight in network.weights] if len(beginnings) > 1 else []
     said = []
     for one in beginnings:
         try:
