@@ -152,6 +152,12 @@ def test_settings_that_do_not_go_together(folder: Path, line: str, said: str, he
     assert help is None or found[0].help == help
 
 
+def test_callbacks_for_one_optimizer_do_not_go_with_phases(folder: Path) -> None:
+    text = net("phases: {a: {trains: out, loss: MeanSquaredError}}", "callbacks: [ReduceLROnPlateau]")
+    (diagnostic,) = archspec.loads(text, folder=folder).check()
+    assert diagnostic.message == "ReduceLROnPlateau is for one optimizer, and each phase has its own"
+
+
 def test_a_phase_must_train_something(folder: Path) -> None:
     def said(trains: str, more: str = "epochs: 1") -> str:
         text = net(f"phases: {{a: {{trains: {trains}, loss: MeanSquaredError}}}}").replace("epochs: 2", more)
@@ -314,6 +320,14 @@ def test_phases_keep_their_optimizers_apart(folder: Path) -> None:
     assert made.optimizers["discriminator"].use_ema and not made.optimizers["generator"].use_ema
     shapes = {name: sorted(tuple(v.shape) for v in o.variables) for name, o in made.optimizers.items()}
     assert shapes["discriminator"] != shapes["generator"]
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_phases_and_formulas_in_half_precision(folder: Path, precision: str) -> None:
+    changes = {"run.precision": precision, "train.steps_per_execution": 4}
+    run = train(GAN, folder, set=changes)
+    assert np.isfinite(list(run.metrics.values())).all()
+    assert 0.3 < run.metrics["generator_loss"] < 2.5  # ln 2 for a judge that does not know
 
 
 # --- optimizers -----------------------------------------------------------------------------------

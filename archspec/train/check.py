@@ -34,7 +34,7 @@ def check_settings(document: Document, graph: Graph) -> Sections:
 
 def require_loss(document: Document, settings: Sections) -> None:
     """Training needs a loss. Raises SpecError."""
-    if settings.train.loss is None and settings.train.phases is None:
+    if settings.train.loss is None and not settings.train.phases:
         message = "there is nothing to train for: the spec names no loss"
         help = "train: {loss: SparseCategoricalCrossentropy} for class labels, {loss: MeanSquaredError} for amounts"
         raise SpecError([Diagnostic("E504", message, document.mark.key("train"), help=help)], document.texts)
@@ -58,7 +58,7 @@ def _check_outputs(document: Document, graph: Graph, settings: Sections) -> list
     targets = settings.losses(graph)
     groups: list[tuple[tuple[str, ...], Train | Phase]] = [(("train",), train)]
     groups += [(("train", "phases", name), phase) for name, phase in (train.phases or {}).items()]
-    if train.phases is not None and train.loss is not None:
+    if train.phases and train.loss is not None:
         span = document.mark.key("train", "loss")
         found.append(Diagnostic("E504", "phases have losses of their own, beside which there is no other", span))
     for path, given in groups:
@@ -74,11 +74,15 @@ def _check_outputs(document: Document, graph: Graph, settings: Sections) -> list
                     found.append(Diagnostic("E504", f"{key}: there is no output {name!r}", span, help=help))
                 elif name not in targets or (key == "loss_weights" and targets[name] is None):
                     found.append(_without_loss(key, name, targets, span))
+    for i, callback in enumerate(train.callbacks if train.phases else ()):
+        if (name := type(callback).__name__) in ("ReduceLROnPlateau", "SwapEMAWeights"):
+            span = document.mark.at("train", "callbacks", i).span
+            found.append(Diagnostic("E504", f"{name} is for one optimizer, and each phase has its own", span))
     losses = train.phases or train.loss
     if losses and train.metrics and not isinstance(train.metrics, Mapping) and not targets:
         span = document.mark.key("train", "metrics")
         found.append(Diagnostic("E504", "metrics compare outputs with targets, and no loss has a target", span))
-    if train.class_weight is not None and not (train.phases is None and _only_keras(targets, train)):
+    if train.class_weight is not None and not (not train.phases and _only_keras(targets, train)):
         span = document.mark.key("train", "class_weight")
         found.append(Diagnostic("E504", "class_weight is for a network with one output and one loss of Keras's", span))
     return found

@@ -97,16 +97,15 @@ class Train(Model):
     """How the network learns, in the words of Keras's `compile` and `fit`.
 
     `loss` and `metrics` are meant for the only output, or given for each output by its name; a loss may be a formula.
-    `phases` instead of `loss` train parts of the network in turn. `class_weight` counts
-    examples by their class, named or numbered; `balanced` gives all classes the same sum.
-    `initial_weights` is a run's folder, a `.keras` or a `.weights.h5` file, for the whole network or for scopes by
-    name; `frozen` names layers or scopes that do not learn.
+    `phases` instead of `loss` train parts of the network in turn. `class_weight` counts examples by their class, named
+    or numbered; `balanced` gives all classes the same sum. `initial_weights` is a run's folder, a `.keras` or a
+    `.weights.h5` file, for the whole network or for scopes by name; `frozen` names layers or scopes that do not learn.
     """
 
     epochs: Positive = 10
     loss: Losses | None = None
     loss_weights: dict[str, Weight] | None = None
-    phases: Annotated[dict[str, Phase], MinLen(1)] | None = None
+    phases: dict[str, Phase] | None = None
     optimizer: OptimizerField = Field(default_factory=_adam)
     metrics: Metrics = ()
     callbacks: tuple[CallbackField, ...] = ()

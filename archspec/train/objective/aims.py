@@ -104,7 +104,7 @@ class _Group:
 
 
 def _groups(train: Train) -> list[_Group]:
-    if train.phases is not None:
+    if train.phases:
         return [_Group(name, phase.loss, phase.loss_weights or {}, phase) for name, phase in train.phases.items()]
     return [] if train.loss is None else [_Group(None, train.loss, train.loss_weights or {}, None)]
 
