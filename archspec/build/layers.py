@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -88,7 +89,7 @@ class Formula(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         names = dict(zip(self.arguments, _listed(inputs), strict=True))
-        result = evaluate(parse(self.expression), names, _function)
+        result = compute(self.expression, names)
         return tuple(result) if isinstance(result, list) else result
 
     def compute_output_spec(self, inputs: Any) -> Any:
@@ -255,6 +256,11 @@ class Sampling(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
+
+
+def compute(expression: str, names: Mapping[str, Any]) -> Any:
+    """A formula's value for tensors by name."""
+    return evaluate(parse(expression), names, _function)
 
 
 def _function(name: str) -> Any:

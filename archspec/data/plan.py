@@ -34,9 +34,18 @@ class Plan:
     augment: Mapping[str, Graph]
     classes: Mapping[str, tuple[str, ...]]
 
+    def target_types(self) -> dict[str, TensorType]:
+        """The type of each output's target, as it reaches the loss."""
+        types = {name: self.source.fields[field].type for name, field in self.targets.items()}
+        return {
+            name: output_type(self.preprocess[field]) if field in self.preprocess else types[name]
+            for name, field in self.targets.items()
+        }
 
-def plan(document: Document, graph: Graph, data: Data, losses: Mapping[str, Loss | str]) -> Plan:
-    """Opens the source and fits it to the network. `losses` are those of the outputs that are trained.
+
+def plan(document: Document, graph: Graph, data: Data, losses: Mapping[str, Loss | str | None]) -> Plan:
+    """Opens the source and fits it to the network. `losses` are those of the outputs with targets, None where a
+    formula compares the two.
 
     Raises SpecError: E501 where the data cannot be had, E502 where they do not fit, E503 where they cannot be split.
     """

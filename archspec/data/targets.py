@@ -18,15 +18,17 @@ def check_target(
     field: str,
     target: TensorType,
     classes: tuple[str, ...] | None,
-    loss: Loss | str,
+    loss: Loss | str | None,
 ) -> Diagnostic | None:
-    """What is wrong with the target of an output, or None."""
+    """What is wrong with the target of an output, or None. A formula (`loss` None) is judged by its own rules."""
     node, made = _maker(graph, output)
     layer = type(node.layer).__name__
     problem: tuple[str, str | None] | None = None
-    name = loss if isinstance(loss, str) else type(loss).__name__
+    name = loss if isinstance(loss, str) else "formula" if loss is None else type(loss).__name__
     if target.dtype == "string":
         problem = f"the target {field} is text", "read it as a class: types: {COLUMN: class}, or choose another target"
+    elif loss is None:
+        return None
     elif name == _INDICES or (isinstance(loss, str) and classes is not None and made.shape[-1:] != (1,)):
         problem = _check_indices(field, target, classes, layer, made)
     elif name in _ONE_HOT and classes is not None and target.shape == ():

@@ -49,7 +49,7 @@ def block(e: Elaborator, action: Action, used: Block, around: Frame) -> Value:
 def run_block(e: Elaborator, action: Action, used: Block, frame: Frame, x: Value, name: str) -> Value:
     where = action.where
     scope = e.unique(where.prefix + action.label(name))
-    own = {k: frame.variables[k] for k in used.declared.params}
+    own = {k: frame.variables[k] for k in used.declared.params if k in frame.variables}  # an input may hide a param
     use = action.use("block", used.name, own)
     start = len(e.order)
     inside = Site(x, frame, where.inside(scope, use))

@@ -51,6 +51,7 @@ class Elaborator(Evaluation):
         self.constants: dict[int, tuple[Step, Layer, Mapping[str, Any]]] = {}  # of steps without expressions
         self.layers: dict[Any, Layer] = {}  # by class and arguments
         self.sharing: Iterator[str] | None = None  # the nodes whose weights the next ones use
+        self.top: Frame | None = None  # the names of the top level, once it is elaborated
 
     # --- the whole -------------------------------------------------------------------------------
 
@@ -72,6 +73,7 @@ class Elaborator(Evaluation):
         unused.check(self, document)
         self.raise_found()
         assert frame is not None
+        self.top = frame
         tensors = {name: value.edge for name, value in frame.names.items() if value.edges}
         return pruned(Graph(document.name, self.nodes, tuple(document.spec.inputs), outputs, tensors))
 

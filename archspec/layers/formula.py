@@ -70,6 +70,13 @@ class Formula(Layer):
             return tuple(self._output(part) for part in result)
         return self._output(result)
 
+    def result(self, *inputs: TensorType) -> Array:
+        """What the formula gives, whether or not the batch is its first axis. Raises FormulaError."""
+        found = self._evaluate(inputs, lambda name: _checked(name))
+        if not isinstance(found, Array):
+            raise self._error(f"the formula must give a tensor, not {calls.show(found)}")
+        return found
+
     def macs(self, *inputs: TensorType) -> int:
         total = 0
 

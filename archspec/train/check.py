@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from archspec.data.plan import check_augment
-from archspec.diagnostics import Diagnostic, SpecError, did_you_mean
+from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
 from archspec.graph.ir import Graph
 from archspec.language import Document
+from archspec.train.objective.aims import aims
 from archspec.train.sections import Sections, sections
+from archspec.train.settings import FormulaLoss, Phase, Train
 
 
 def check_settings(document: Document, graph: Graph) -> Sections:
     """The sections beside the network, checked as far as that goes without the data. Raises SpecError."""
     settings = sections(document)
     found = _check_outputs(document, graph, settings)
+    if not found:
+        try:
+            aims(document, graph, settings.train)
+        except SpecError as error:
+            found.extend(error.diagnostics)
     try:
         check_augment(document, graph)
     except SpecError as error:
@@ -27,7 +34,7 @@ def check_settings(document: Document, graph: Graph) -> Sections:
 
 def require_loss(document: Document, settings: Sections) -> None:
     """Training needs a loss. Raises SpecError."""
-    if settings.train.loss is None:
+    if settings.train.loss is None and not settings.train.phases:
         message = "there is nothing to train for: the spec names no loss"
         help = "train: {loss: SparseCategoricalCrossentropy} for class labels, {loss: MeanSquaredError} for amounts"
         raise SpecError([Diagnostic("E504", message, document.mark.key("train"), help=help)], document.texts)
@@ -48,16 +55,46 @@ def _check_outputs(document: Document, graph: Graph, settings: Sections) -> list
     """Names of outputs that the network does not have, and what only a single output can take."""
     found = []
     train = settings.train
-    by_name: dict[str, Any] = {"loss": train.loss, "loss_weights": train.loss_weights, "metrics": train.metrics}
-    for key, value in by_name.items():
-        for name in value if isinstance(value, Mapping) else ():
-            span = document.mark.key("train", key, name)
-            if name not in graph.outputs:
-                help = did_you_mean(name, graph.outputs) or f"the outputs are {', '.join(graph.outputs)}"
-                found.append(Diagnostic("E504", f"{key}: there is no output {name!r}", span, help=help))
-            elif isinstance(train.loss, Mapping) and name not in train.loss:
-                found.append(Diagnostic("E504", f"{key}: output {name!r} has no loss", span))
-    if train.class_weight is not None and len(settings.losses(graph)) > 1:
+    targets = settings.losses(graph)
+    groups: list[tuple[tuple[str, ...], Train | Phase]] = [(("train",), train)]
+    groups += [(("train", "phases", name), phase) for name, phase in (train.phases or {}).items()]
+    if train.phases and train.loss is not None:
+        span = document.mark.key("train", "loss")
+        found.append(Diagnostic("E504", "phases have losses of their own, beside which there is no other", span))
+    for path, given in groups:
+        by_name: dict[str, Any] = {"loss": given.loss, "loss_weights": given.loss_weights}
+        by_name |= {"metrics": given.metrics} if isinstance(given, Train) else {}
+        for key, value in by_name.items():
+            for name, one in value.items() if isinstance(value, Mapping) else ():
+                span = document.mark.key(*path, key, name)
+                if isinstance(one, FormulaLoss):
+                    continue
+                if name not in graph.outputs:
+                    help = did_you_mean(name, graph.outputs) or f"the outputs are {', '.join(graph.outputs)}"
+                    found.append(Diagnostic("E504", f"{key}: there is no output {name!r}", span, help=help))
+                elif name not in targets or (key == "loss_weights" and targets[name] is None):
+                    found.append(_without_loss(key, name, targets, span))
+    for i, callback in enumerate(train.callbacks if train.phases else ()):
+        if (name := type(callback).__name__) in ("ReduceLROnPlateau", "SwapEMAWeights"):
+            span = document.mark.at("train", "callbacks", i).span
+            found.append(Diagnostic("E504", f"{name} is for one optimizer, and each phase has its own", span))
+    losses = train.phases or train.loss
+    if losses and train.metrics and not isinstance(train.metrics, Mapping) and not targets:
+        span = document.mark.key("train", "metrics")
+        found.append(Diagnostic("E504", "metrics compare outputs with targets, and no loss has a target", span))
+    if train.class_weight is not None and not (not train.phases and _only_keras(targets, train)):
         span = document.mark.key("train", "class_weight")
-        found.append(Diagnostic("E504", "class_weight is for a network with one output", span))
+        found.append(Diagnostic("E504", "class_weight is for a network with one output and one loss of Keras's", span))
     return found
+
+
+def _only_keras(targets: Mapping[str, Any], train: Train) -> bool:
+    """Whether a single loss of Keras's is all that there is."""
+    given = train.loss.values() if isinstance(train.loss, Mapping) else [train.loss]
+    return len(targets) <= 1 and not any(isinstance(loss, FormulaLoss) for loss in given)
+
+
+def _without_loss(key: str, name: str, targets: Mapping[str, Any], span: Span) -> Diagnostic:
+    if name in targets:
+        return Diagnostic("E504", f"{key}: the weight of a formula stands in it: {{expr: …, weight: 2}}", span)
+    return Diagnostic("E504", f"{key}: output {name!r} has no loss that compares it with a target", span)

@@ -1,4 +1,4 @@
-"""The model that is trained: the network with its augmentation in front, cut to the outputs that have a loss.
+"""The network with its augmentation in front.
 
 Augmentation stands in the model rather than in the input pipeline so that it works the same on every backend and for
 arrays and streams alike, and so that its random states are the model's: one seed decides a run.
@@ -30,21 +30,23 @@ class Augment(keras.layers.Layer):  # type: ignore[misc]
 
 
 def compose(
-    network: keras.Model, graph: Graph, augment: Mapping[str, keras.Model], outputs: tuple[str, ...]
-) -> keras.Model:
-    """The network itself where nothing is to be put around it."""
-    if not augment and set(outputs) == set(graph.outputs):
-        return network
+    network: keras.Model, graph: Graph, augment: Mapping[str, keras.Model]
+) -> tuple[list[keras.KerasTensor], dict[str, keras.KerasTensor]]:
+    """Inputs, and the network's outputs by name once its augmentation is put in front."""
+    if not augment:
+        return list(network.inputs), by_name(network.output, graph)
     inputs = [keras.Input(t.shape[1:], dtype=t.dtype, name=t.name) for t in network.inputs]
     seen = [
         Augment(augment[name], name=f"augment_{name}", dtype="float32")(tensor) if name in augment else tensor
         for name, tensor in zip(graph.inputs, inputs, strict=True)
     ]
     made = network(seen if len(seen) > 1 else seen[0])
-    if isinstance(made, Mapping):
-        made = {name: made[name] for name in outputs}
-        made = made if len(made) > 1 else made[outputs[0]]
-    return keras.Model(inputs if len(inputs) > 1 else inputs[0], made, name=f"{network.name}_training")
+    return inputs, by_name(made, graph)
+
+
+def by_name(made: Any, graph: Graph) -> dict[str, keras.KerasTensor]:
+    """A network's results by the names of the outputs, which a single one comes without."""
+    return dict(made) if isinstance(made, Mapping) else {next(iter(graph.outputs)): made}
 
 
 def augment_models(steps: Mapping[str, Graph]) -> dict[str, keras.Model]:

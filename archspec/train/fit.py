@@ -16,15 +16,16 @@ from archspec.diagnostics import Diagnostic, SpecError
 from archspec.files import whole
 from archspec.graph.ir import Graph
 from archspec.language import Document
-from archspec.layers.objects import Object
 from archspec.train.check import check_settings, check_validation, require_loss
 from archspec.train.class_weight import class_weight
 from archspec.train.environment import choose_backend, environment
 from archspec.train.folder import RunFailed, Status, locked, new_folder, write_json, write_resolved, write_spec
+from archspec.train.objective.aims import aims
+from archspec.train.objective.initial import Beginning, load_initial, read_initial
+from archspec.train.objective.scopes import freeze
 from archspec.train.report import show, write_curves, write_report
 from archspec.train.resume import Resumed, check_data, history, resumed
 from archspec.train.sections import Sections, sections
-from archspec.train.settings import by_output
 from archspec.train.stop import Stop
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from archspec.train.checkpoint import Checkpoint
     from archspec.train.feed import Feeds
+    from archspec.train.objective.trainee import Trainee
     from archspec.train.record import Record
 
 
@@ -70,7 +72,7 @@ def train(
         folder = Path(resume)
         with locked(folder):
             before = resumed(folder, document, graph)
-            return _train(_prepared(document, graph), folder, quiet, before)
+            return _train(_prepared(document, graph, resuming=True), folder, quiet, before)
     ready = _prepared(document, graph)
     folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
     with locked(folder):
@@ -91,21 +93,25 @@ class _Ready:
     settings: Sections
     plan: Plan
     class_weight: Mapping[int, float] | None
+    initial: tuple[Beginning, ...]
     device: contextlib.AbstractContextManager[Any]
 
 
-def _prepared(document: Document, graph: Graph) -> _Ready:
+def _prepared(document: Document, graph: Graph, resuming: bool = False) -> _Ready:
     settings = check_settings(document, graph)
     require_loss(document, settings)
+    graph = freeze(graph, settings.train.frozen)
     ready = plan(document, graph, settings.data, settings.losses(graph))
+    aims(document, graph, settings.train, ready.target_types())
     check_validation(document, settings, count(ready.parts.validation))
     weights = class_weight(document, settings, ready)
+    initial = () if resuming else read_initial(document, settings)
     settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
     try:
         choose_backend(settings.run.backend)
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
-    return _Ready(document, graph, settings, ready, weights, _device(document, settings.run.devices))
+    return _Ready(document, graph, settings, ready, weights, initial, _device(document, settings.run.devices))
 
 
 def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> TrainedRun:
@@ -119,8 +125,8 @@ def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> 
             print("\nstopping after this step or validation; a second time ends at once", flush=True)
 
     with Stop(said) as stop, status, ready.device, _told(folder, stop):
-        return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, folder, quiet, stop,
-                    before).all()  # fmt: skip
+        return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, ready.initial, folder,
+                    quiet, stop, before).all()  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -141,14 +147,6 @@ def _told(folder: Path, stop: Stop) -> Iterator[None]:
         raise RunFailed(f"the run broke off: {why}", folder, f"when that is mended: {again}") from error
 
 
-@dataclass(frozen=True)
-class _Trainee:
-    """What is saved, what is trained, and the optimizers by name."""
-
-    network: keras.Model
-    model: keras.Model
-    optimizers: Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class _Run:
@@ -159,6 +157,7 @@ class _Run:
     settings: Sections
     plan: Plan
     class_weight: Mapping[int, float] | None
+    initial: tuple[Beginning, ...]
     folder: Path
     quiet: bool
     stop: Stop
@@ -166,6 +165,8 @@ class _Run:
 
     def all(self) -> TrainedRun:
         import keras
+
+        from archspec.train.objective.trainee import objective
 
         began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
         begin = self.begin()
@@ -177,10 +178,13 @@ class _Run:
         self.draw()
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
-        trainee = self.trainee()
+        trainee = objective(self.document, self.graph, self.settings, self.plan)
+        initial = [] if begin.arrays else self.initial_weights(trainee)
         sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
         parameters = _parameters(self.graph)["total"]
         self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
+        for line in initial:
+            self.say(line)
         record = self.fit(trainee, fed, begin)
         self.save(trainee.network)
         metrics = self.evaluate(trainee.model, fed, record)
@@ -221,41 +225,13 @@ class _Run:
                 preprocess.save(draft)
         return fed
 
-    def trainee(self) -> _Trainee:
-        """The network, and the compiled model that trains it."""
-        import keras
+    def initial_weights(self, trainee: Trainee) -> list[str]:
+        """Sets what the spec gives the network to begin with, and says what went where."""
+        found = self.initial if self.before is None else read_initial(self.document, self.settings)
+        return load_initial(self.document, trainee.network, found)
 
-        from archspec.build import build
-        from archspec.train.compose import augment_models, compose
-
-        run = self.settings.run
-        augment = augment_models(self.plan.augment)
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(run.precision)
-        try:
-            keras.utils.set_random_seed(run.seed)  # weights do not depend on what was built before
-            network = build(self.graph)
-            model = compose(network, self.graph, augment, tuple(self.settings.losses(self.graph)))
-            model.compile(**self.compile_arguments())
-        finally:
-            keras.config.set_dtype_policy(before)
-        return _Trainee(network, model, {"optimizer": model.optimizer})
-
-    def compile_arguments(self) -> dict[str, Any]:
-        given, losses = self.settings.train, self.settings.losses(self.graph)
-        made = {name: _made(loss) for name, loss in losses.items()}
-        metrics = {name: [*map(_made, each)] for name, each in by_output(given.metrics, tuple(losses)).items()}
-        one = len(losses) == 1  # a single output stands alone, as its target does
-        return {
-            "optimizer": _made(given.optimizer),
-            "loss": next(iter(made.values())) if one else made,
-            "loss_weights": None if one else dict.fromkeys(losses, 1.0) | (given.loss_weights or {}),
-            "metrics": next(iter(metrics.values()), None) if one else metrics,
-            "jit_compile": self.settings.run.jit,
-            "steps_per_execution": given.steps_per_execution,
-        }
-
-    def fit(self, trainee: _Trainee, fed: Feeds, begin: Checkpoint) -> Record:
+    def fit(self, trainee: Trainee, fed: Feeds, begin: Checkpoint) -> Record:
+        from archspec.build.objects import keras_object
         from archspec.train.batches import training_batches
         from archspec.train.loop import Parts, run_loop
         from archspec.train.progress import Progress
@@ -274,7 +250,7 @@ class _Run:
             if fed.validation.y is not None:
                 validation["validation_batch_size"] = data.batch_size
         try:
-            run_loop(parts, [*map(_made, given.callbacks)], validation)
+            run_loop(parts, [*map(keras_object, given.callbacks)], validation)
         except RunFailed as error:
             if error.stopped_by is not None:
                 self.save(trainee.network)
@@ -344,13 +320,6 @@ class _Run:
             draw(self.graph, self.folder / "network.svg")
         except DrawError as error:
             self.say(f"no picture of the network: {error}")
-
-
-def _made(given: Object | str) -> Any:
-    """Keras's object; the few names that Keras resolves by shape stay names."""
-    from archspec.build.objects import keras_object
-
-    return given if isinstance(given, str) else keras_object(given)
 
 
 def _parameters(graph: Graph) -> dict[str, int]:

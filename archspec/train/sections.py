@@ -12,7 +12,8 @@ from archspec.graph.ir import Graph
 from archspec.language import Document, section
 from archspec.layers.base import Model
 from archspec.layers.objects import Loss
-from archspec.train.settings import Run, Train, by_output
+from archspec.train.objective.aims import TARGET, losses_by_name, output_of
+from archspec.train.settings import FormulaLoss, Run, Train, reads_target
 
 M = TypeVar("M", bound=Model)
 
@@ -28,9 +29,20 @@ class Sections:
     train: Train
     run: Run
 
-    def losses(self, graph: Graph) -> dict[str, Loss | str]:
-        """The loss of each output that is trained."""
-        return {} if self.train.loss is None else by_output(self.train.loss, tuple(graph.outputs))
+    def losses(self, graph: Graph) -> dict[str, Loss | str | None]:
+        """The outputs that have targets: the loss that compares the two, None where a formula does."""
+        phases = self.train.phases or {}
+        given: list[Any] = [phase.loss for phase in phases.values()] or [self.train.loss]
+        found: dict[str, Loss | str | None] = {}
+        for losses in given:
+            for name, loss in losses_by_name(losses, graph).items() if losses is not None else ():
+                if not isinstance(loss, FormulaLoss):
+                    found[name] = loss
+                elif reads_target(loss) and TARGET not in graph.tensors:
+                    output = output_of(name, graph)
+                    if output is not None:
+                        found.setdefault(output, None)
+        return found
 
 
 def sections(document: Document, steps_per_epoch: int | None = None) -> Sections:

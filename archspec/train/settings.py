@@ -5,25 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from annotated_types import Ge, MinLen
+from pydantic import BeforeValidator, Discriminator, Field, SerializeAsAny, Tag
 
+from archspec.language.expressions import ExpressionError, names, parse
 from archspec.layers.base import Model
 from archspec.layers.fields import NonNegative, Positive
 from archspec.layers.objects import Loss, Optimizer, known
-from archspec.layers.objects.fields import CallbackField, LossField, MetricField, OptimizerField
+from archspec.layers.objects.fields import CallbackField, LossByShape, MetricField, OptimizerField, parse_loss
 
 Weight = Annotated[float, Ge(0)]
 
 
+class FormulaLoss(Model):
+    """A loss as a formula over the network's tensors by name, its outputs, and `target`.
+
+    It gives one number, or one value for each example, of which the mean counts. `target` is that of the output that
+    the formula is named after, or of the only output. `weight` multiplies it in the sum of all losses.
+    """
+
+    expr: Annotated[str, MinLen(1)]
+    weight: Weight = 1.0
+
+
+def _is_formula(value: Any) -> bool:
+    return isinstance(value, FormulaLoss) or (isinstance(value, Mapping) and isinstance(value.get("expr"), str))
+
+
 def _losses(value: Any) -> str:
     """`{MeanSquaredError: {…}}` is one loss with its arguments, `{decoded: MeanSquaredError}` one for each output."""
-    if isinstance(value, Mapping) and len(value) == 1:
+    if not isinstance(value, Mapping) or _is_formula(value):
+        return "one"
+    if len(value) == 1:
         ((key, inner),) = value.items()
         names_a_loss = key in known(Loss)
-        inner_is_loss = isinstance(inner, str | Loss) or (isinstance(inner, Mapping) and set(inner) & set(known(Loss)))
+        inner_is_loss = (
+            isinstance(inner, str | Loss)
+            or _is_formula(inner)
+            or (isinstance(inner, Mapping) and set(inner) & set(known(Loss)))
+        )
         return "each" if inner_is_loss and not names_a_loss else "one"
-    return "each" if isinstance(value, Mapping) else "one"
+    return "each"
+
+
+def _loss(value: Any) -> Any:
+    return FormulaLoss.model_validate(value) if _is_formula(value) else parse_loss(value)
 
 
 def _shape(value: Any) -> str:
@@ -35,9 +61,13 @@ def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
+AnyLoss = LossByShape | Loss | FormulaLoss
+_LossField = Annotated[LossByShape | SerializeAsAny[Loss] | FormulaLoss, BeforeValidator(_loss)]
 Losses = Annotated[
-    Annotated[LossField, Tag("one")] | Annotated[dict[str, LossField], Tag("each")], Discriminator(_losses)
+    Annotated[_LossField, Tag("one")] | Annotated[dict[str, _LossField], Tag("each")], Discriminator(_losses)
 ]
+# Names of layers and of the scopes around them, * and ? standing for any text.
+Scopes = Annotated[tuple[Annotated[str, MinLen(1)], ...], BeforeValidator(_listed)]
 MetricList = Annotated[tuple[MetricField, ...], BeforeValidator(_listed)]
 Metrics = Annotated[
     Annotated[MetricList, Tag("one")] | Annotated[dict[str, MetricList], Tag("each")], Discriminator(_shape)
@@ -50,20 +80,38 @@ def _adam() -> Optimizer:
     return adam
 
 
+class Phase(Model):
+    """One of several trainings that take turns at each step: what it trains, by which loss, and how.
+
+    `trains` names layers or the scopes around them; `*` and `?` stand for any text. Without an `optimizer` it is one
+    like the training's.
+    """
+
+    trains: Annotated[Scopes, MinLen(1)]
+    loss: Losses
+    loss_weights: dict[str, Weight] | None = None
+    optimizer: OptimizerField | None = None
+
+
 class Train(Model):
     """How the network learns, in the words of Keras's `compile` and `fit`.
 
-    `loss` and `metrics` are meant for the only output, or given for each output by its name. `class_weight` counts
-    examples by their class, named or numbered; `balanced` gives all classes the same sum.
+    `loss` and `metrics` are meant for the only output, or given for each output by its name; a loss may be a formula.
+    `phases` instead of `loss` train parts of the network in turn. `class_weight` counts examples by their class, named
+    or numbered; `balanced` gives all classes the same sum. `initial_weights` is a run's folder, a `.keras` or a
+    `.weights.h5` file, for the whole network or for scopes by name; `frozen` names layers or scopes that do not learn.
     """
 
     epochs: Positive = 10
     loss: Losses | None = None
     loss_weights: dict[str, Weight] | None = None
+    phases: dict[str, Phase] | None = None
     optimizer: OptimizerField = Field(default_factory=_adam)
     metrics: Metrics = ()
     callbacks: tuple[CallbackField, ...] = ()
     class_weight: Literal["balanced"] | dict[str, Weight] | None = None
+    initial_weights: Annotated[str, MinLen(1)] | dict[str, Annotated[str, MinLen(1)]] | None = None
+    frozen: Scopes = ()
     steps_per_execution: Positive = 1
     validation_freq: Positive = 1
 
@@ -91,6 +139,14 @@ class Run(Model):
     seed: NonNegative = 0
     jit: Literal["auto"] | bool = "auto"
     checkpoint: Checkpoints = Checkpoints()
+
+
+def reads_target(loss: FormulaLoss) -> bool:
+    """Whether the formula names the target. A formula that cannot be read names nothing."""
+    try:
+        return "target" in names(parse(loss.expr))
+    except ExpressionError:
+        return False
 
 
 def by_output(given: Any, outputs: tuple[str, ...]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ that fits. No framework is imported here: a model's weights say their paths and 
 """
 
 from archspec.weights.loading import Match, Misshapen, Report, WeightsError, load
+from archspec.weights.partial import Partial, load_some
 from archspec.weights.reading import UnreadableError, read
 from archspec.weights.ready import find_mapping, mappings
 from archspec.weights.rules import TRANSFORMS, Rule
 
 __all__ = [
-    "TRANSFORMS", "Match", "Misshapen", "Report", "Rule", "UnreadableError", "WeightsError", "find_mapping", "load",
-    "mappings", "read",
+    "TRANSFORMS", "Match", "Misshapen", "Partial", "Report", "Rule", "UnreadableError", "WeightsError", "find_mapping",
+    "load", "load_some", "mappings", "read",
 ]  # fmt: skip

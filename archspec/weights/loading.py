@@ -75,10 +75,10 @@ class WeightsError(Exception):
         parts = [
             f"the arrays do not fit the model{f' by the mapping {self.mapping}' if self.mapping else ''}; "
             "nothing was changed",
-            *_listed("no array for", "weights", self.unmatched_weights),
-            *_listed("no weight for", "arrays", self.unmatched_arrays),
-            *_listed("misshapen:", "arrays", [str(pair) for pair in self.misshapen]),
-            *_listed("several arrays for", "weights", doubled),
+            *listed("no array for", "weights", self.unmatched_weights),
+            *listed("no weight for", "arrays", self.unmatched_arrays),
+            *listed("misshapen:", "arrays", [str(pair) for pair in self.misshapen]),
+            *listed("several arrays for", "weights", doubled),
         ]
         return "\n".join(parts)
 
@@ -89,7 +89,7 @@ class WeightsError(Exception):
         return True
 
 
-def _listed(title: str, kind: str, entries: Sequence[str]) -> list[str]:
+def listed(title: str, kind: str, entries: Sequence[str]) -> list[str]:
     if not entries:
         return []
     more = [f"    … and {len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else []
@@ -103,19 +103,26 @@ def load(model: keras.Model, arrays: Mapping[str, Array], mapping: Sequence[Rule
         WeightsError: with all that does not fit; the model is left as it was then.
     """
     weights = {weight.path: weight for weight in model.weights}
-    found = fit({path: _signature(weight) for path, weight in weights.items()}, arrays, mapping)
+    found = fit({path: signature(weight) for path, weight in weights.items()}, arrays, mapping)
     if isinstance(found, WeightsError):
         raise found
-    values = [(weights[m.weight], m.rule.apply(arrays[m.array], tuple(weights[m.weight].shape))) for m in found.matches]
+    assign(model, weights, arrays, found.matches)
+    return found
+
+
+def assign(
+    model: keras.Model, weights: Mapping[str, Any], arrays: Mapping[str, Array], matches: Sequence[Match]
+) -> None:
+    """Sets the weights of the model, given by the names that the matches have for them."""
+    values = [(weights[m.weight], m.rule.apply(arrays[m.array], tuple(weights[m.weight].shape))) for m in matches]
     for weight, value in values:
         weight.assign(value)
     for layer in model._flatten_layers():
         if hasattr(layer, "finalize_state"):  # Normalization computes with what it derives from its weights
             layer.finalize_state()
-    return found
 
 
-def _signature(weight: Any) -> tuple[Shape, str]:
+def signature(weight: Any) -> tuple[Shape, str]:
     return tuple(weight.shape), str(weight.dtype)
 
 
@@ -123,10 +130,10 @@ def fit(
     weights: Mapping[str, tuple[Shape, str]], arrays: Mapping[str, Array], mapping: Sequence[Rule]
 ) -> Report | WeightsError:
     """Which array goes into which weight (given by path, with shape and dtype), or all that does not fit."""
-    meant, unmatched_arrays, unused = _assign(weights, arrays, mapping)
+    meant, unmatched_arrays, unused = meanings(weights, arrays, mapping)
     unmatched_weights = [path for path in weights if path not in meant]
     matches = [found[0] for found in meant.values()]
-    bad = [pair for match in matches if (pair := _misfit(match, weights[match.weight], arrays[match.array]))]
+    bad = [pair for match in matches if (pair := misfit(match, weights[match.weight], arrays[match.array]))]
     doubled = [
         (path, tuple(m.array for m in found))
         for path, found in meant.items()
@@ -138,7 +145,7 @@ def fit(
     return Report(tuple(matches), parameters, tuple(unused))
 
 
-def _assign(
+def meanings(
     weights: Mapping[str, tuple[Shape, str]], arrays: Mapping[str, Array], mapping: Sequence[Rule]
 ) -> tuple[dict[str, list[Match]], list[str], list[str]]:
     """The arrays meant for each weight; the arrays without a weight; those that are not needed."""
@@ -180,13 +187,13 @@ def _agree(found: Sequence[Match], weight: tuple[Shape, str], arrays: Mapping[st
     first, *others = found
     if not others:
         return True
-    if any(_misfit(match, weight, arrays[match.array]) for match in found):
+    if any(misfit(match, weight, arrays[match.array]) for match in found):
         return False
     value = first.rule.apply(arrays[first.array], weight[0])
     return all(np.array_equal(value, other.rule.apply(arrays[other.array], weight[0])) for other in others)
 
 
-def _misfit(match: Match, weight: tuple[Shape, str], array: Array) -> Misshapen | None:
+def misfit(match: Match, weight: tuple[Shape, str], array: Array) -> Misshapen | None:
     shape, dtype = weight
     try:
         made = match.rule.apply(array, shape).shape

@@ -23,7 +23,8 @@ LossByShape = Literal["crossentropy", "ce"]
 MetricByShape = Literal["accuracy", "acc", "Accuracy"]
 
 
-def _parse_loss(value: Any) -> Any:
+def parse_loss(value: Any) -> Any:
+    """A loss as written; other values are left for pydantic to judge."""
     return value if value in ("crossentropy", "ce") else parse_object(Loss, value)
 
 
@@ -31,7 +32,7 @@ def _parse_metric(value: Any) -> Any:
     return value if value in ("accuracy", "acc", "Accuracy") else parse_object(Metric, value)
 
 
-LossField = Annotated[LossByShape | SerializeAsAny[Loss], BeforeValidator(_parse_loss)]
+LossField = Annotated[LossByShape | SerializeAsAny[Loss], BeforeValidator(parse_loss)]
 MetricField = Annotated[MetricByShape | SerializeAsAny[Metric], BeforeValidator(_parse_metric)]
 OptimizerField = Annotated[SerializeAsAny[Optimizer], object_field(Optimizer)]
 CallbackField = Annotated[SerializeAsAny[Callback], object_field(Callback)]

@@ -1,0 +1,1 @@
+"""What a training minimises: losses and formulas, phases, what is frozen, initial weights."""
