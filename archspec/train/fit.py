@@ -48,15 +48,18 @@ def train(
     *,
     runs: Path | str = "runs",
     quiet: bool = False,
+    ready: Plan | None = None,
 ) -> TrainedRun:
     """Trains the network and leaves all there is to know in `run_dir`, or in the next `runs/NAME-001`.
+
+    `ready` is a plan to follow instead of the one that the spec's own split makes: a fold's.
 
     Raises SpecError before anything is written where the spec or the data are wrong, and RunFailed where the run
     cannot begin or breaks off; its folder then holds what there was.
     """
     settings = check_settings(document, graph)
     require_loss(document, settings)
-    ready = plan(document, graph, settings.data, settings.losses(graph))
+    ready = ready or plan(document, graph, settings.data, settings.losses(graph))
     check_validation(document, settings, count(ready.parts.validation))
     weights = class_weight(document, settings, ready)
     settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
