@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 WHOLE = "all"  # the name of the only split of a source that is not split, and of all splits together
-_MARK = "\N{INFORMATION SEPARATOR TWO}"  # no message holds it
+_BEGIN, _END = "<archspec ", " archspec>"  # around a message that goes through tf.data
 HASHED_BYTES = 1 << 30  # files beyond this in sum are told apart by name and size: reading them takes minutes
 
 
@@ -144,13 +144,15 @@ def _parse_source(value: Any) -> Any:
 
 def reading_error(error: Exception, source: Loaded) -> str:
     """Why reading broke off in tf.data, whose own message names neither the file nor the value: one line."""
-    said = re.search(rf"{_MARK}(.*?){_MARK}", str(error), re.DOTALL)
-    return said[1] if said else source.inspect() or str(error).strip().splitlines()[0]
+    said = re.search(f"{re.escape(_BEGIN)}(.*?){re.escape(_END)}", str(error), re.DOTALL)
+    if said:  # tf.data escapes what a message holds, byte by byte
+        return said[1].encode().decode("unicode_escape").encode("latin-1").decode()
+    return source.inspect() or str(error).strip().splitlines()[0]
 
 
 def marked(message: str) -> str:
     """The message as `reading_error` finds it again within what tf.data makes of it."""
-    return f"{_MARK}{message}{_MARK}"
+    return f"{_BEGIN}{message}{_END}"
 
 
 SourceField = Annotated[SerializeAsAny[Source], BeforeValidator(_parse_source)]

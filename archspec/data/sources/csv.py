@@ -31,7 +31,8 @@ class Csv(Source):
 
     `columns` (all but the targets where left out) make the one field `features`, a vector in their order, if they are
     numbers or classes; columns of text are fields of their own. Given as a mapping, each of its keys is a field: of the
-    one column that it names, or a vector of those that it lists. Each target is a field by its column's name.
+    one column that it names, or a vector of those that it lists (of whole numbers if all are classes). Each target is a
+    field by its column's name.
     A column's type is found from its values unless `types` gives it: `int` and `float` are numbers, `class` numbers the
     values from 0 (in the order of `classes`, else of the alphabet), `onehot` has a number for each class, `string`
     stays text. A target of whole numbers from 0 is a class label; give it the type `float` where it is an amount.
@@ -54,14 +55,14 @@ class Csv(Source):
 
         tables = self._tables(folder)
         wanted = self._fields(next(iter(tables.values())))
-        used = tuple(dict.fromkeys(name for names in (*wanted.values(), self._targets) for name in names))
+        used = tuple(dict.fromkeys((*_names(wanted.values()), *self._targets)))
         types = {name: self._type(tables, name) for name in used}
         tables = {part: self._filled(table, types) for part, table in tables.items()}
         classes = {name: self._classes(tables, name) for name in used if types[name] in ("class", "onehot")}
         parts: dict[str, dict[str, np.ndarray]] = {}
         for part, table in tables.items():
             values = {name: self._values(table, name, types[name], classes.get(name)) for name in used}
-            parts[part] = _fields(wanted, values, types) | {name: values[name] for name in self._targets}
+            parts[part] = _together(wanted, values, types) | {name: values[name] for name in self._targets}
         first = next(iter(parts.values()))
         inputs = tuple(name for name in first if name not in self._targets)
         named = {name: classes[name] for name in self._targets if name in classes}
@@ -82,20 +83,18 @@ class Csv(Source):
                 raise DataError(f"column {odd[0]!r} is in only one of {str(first.file)!r} and {str(table.file)!r}")
         return tables
 
-    def _fields(self, table: Table) -> dict[str, tuple[str, ...]]:
-        """The columns of each input field; a field without a name is `features`, or text by its column's name."""
-        wanted: dict[str, tuple[str, ...]]
+    def _fields(self, table: Table) -> Mapping[str, Names | str]:
+        """The columns of each input field; a field without a name is `features`, and text by its column's name."""
+        wanted: Mapping[str, Names | str]
         if isinstance(self.columns, dict):
-            wanted = {name: (of,) if isinstance(of, str) else of for name, of in self.columns.items()}
-            for name in wanted:
-                if name in self._targets:
-                    raise DataError(f"{name!r} is a target's name: give the field of columns another")
+            wanted = self.columns
         else:
             wanted = {"": self.columns or tuple(name for name in table.names if name not in self._targets)}
+        for name in wanted:
+            if name in self._targets:
+                raise DataError(f"{name!r} is a target's name: give the field of columns another")
         by_column = self.missing if isinstance(self.missing, dict) else {}
-        mentioned = [n for names in (*wanted.values(), self._targets, self.types or {}, self.classes or {}, by_column)
-                     for n in names]  # fmt: skip
-        for name in mentioned:
+        for name in (*_names(wanted.values()), *self._targets, *(self.types or {}), *(self.classes or {}), *by_column):
             if name not in table.names:
                 help = did_you_mean(name, table.names) or f"it has {', '.join(table.names)}"
                 raise DataError(f"{str(table.file)!r} has no column {name!r}", help=help)
@@ -143,26 +142,31 @@ class Csv(Source):
         return np.eye(len(classes), dtype="float32")[number] if kind == "onehot" else number
 
 
-def _fields(
-    wanted: Mapping[str, tuple[str, ...]], values: Mapping[str, np.ndarray], types: Mapping[str, ColumnType]
+def _names(of: Iterable[Names | str]) -> list[str]:
+    return [name for names in of for name in ((names,) if isinstance(names, str) else names)]
+
+
+def _together(
+    wanted: Mapping[str, tuple[str, ...] | str], values: Mapping[str, np.ndarray], types: Mapping[str, ColumnType]
 ) -> dict[str, np.ndarray]:
+    """The input fields: one column each, or several side by side."""
     fields: dict[str, np.ndarray] = {}
     for field, names in wanted.items():
+        if isinstance(names, str):
+            fields[field] = values[names]
+            continue
         texts = [name for name in names if types[name] == "string"]
-        if field and len(names) == 1:
-            fields[field] = values[names[0]]
-        elif field and texts:
-            raise DataError(f"field {field!r} of {len(names)} columns cannot hold text, as {texts[0]!r} is")
-        else:
-            fields |= {name: values[name] for name in texts}
-            stacked = _stacked([values[name] for name in names if name not in texts])
-            fields |= {field or "features": stacked} if stacked is not None else {}
+        if field and texts:
+            raise DataError(f"field {field!r} is a vector and cannot hold the text of column {texts[0]!r}")
+        fields |= {name: values[name] for name in texts}
+        rest = [values[name] for name in names if name not in texts]
+        if rest:
+            whole = bool(field) and all(types[name] == "class" for name in names)
+            fields[field or "features"] = _side_by_side(rest, "int32" if whole else "float32")
     return fields
 
 
-def _stacked(columns: Iterable[np.ndarray]) -> np.ndarray | None:
-    """Columns side by side, as float32."""
+def _side_by_side(columns: Iterable[np.ndarray], dtype: str) -> np.ndarray:
     import numpy as np
 
-    sides = [column.astype("float32").reshape(len(column), -1) for column in columns]
-    return np.concatenate(sides, axis=1) if sides else None
+    return np.concatenate([column.astype(dtype).reshape(len(column), -1) for column in columns], axis=1)

@@ -92,10 +92,8 @@ class Images(Source):
         wanted = {file: file.relative_to(root).with_suffix("") for part in files.values() for file in part}
         lacking = [file for file, name in wanted.items() if name not in there]
         if lacking:
-            names = f"{masks / wanted[lacking[0]]!s}.png"
-            raise DataError(
-                f"{len(lacking):,} images have no mask, the first {str(lacking[0])!r}", f"it would be {names}"
-            )
+            message = f"{len(lacking):,} of {len(wanted):,} images have no mask, the first is {str(lacking[0])!r}"
+            raise DataError(message, f"its mask would be {masks / wanted[lacking[0]]}.png")
         own = {part: [there[wanted[file]] for file in each] for part, each in files.items()}
         classes = self._mask_classes([mask for each in own.values() for mask in each])
         colours = tuple(self.palette.values()) if self.palette else None
