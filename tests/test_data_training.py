@@ -166,6 +166,8 @@ train: {epochs: 2, loss: SparseCategoricalCrossentropy, metrics: [accuracy]}
         train(text.replace("filters: 3", "filters: 2"), tmp_path)
     with pytest.raises(archspec.SpecError, match="'mask' cannot be counted by class"):
         train(text.replace("epochs: 2,", "epochs: 2, class_weight: balanced,"), tmp_path)
+    with pytest.raises(RunFailed, match=r"mask '.*png': the pixel in row 0, column \d is 2, none of the 2 classes"):
+        train(text.replace("masks: masks,", "masks: masks, classes: 2,"), tmp_path)
 
 
 def test_towers_learn_pairs(tmp_path: Path) -> None:

@@ -73,11 +73,12 @@ def test_what_breaks_while_it_is_read_is_named(tmp_path: Path) -> None:
     png.write_bytes(png.read_bytes()[:40])
     with pytest.raises(tf_error()) as caught:
         rows(loaded, "all")
-    assert "white/deeper/1.png' cannot be read" in reading_error(caught.value, loaded)
+    assert "white/deeper/1.png' cannot be read" in (reading_error(caught.value, loaded) or "")
     png.unlink()
     with pytest.raises(tf_error()) as caught:
         rows(loaded, "all")
-    assert reading_error(caught.value, loaded).endswith("white/deeper/1.png' is no longer there")
+    assert (reading_error(caught.value, loaded) or "").endswith("white/deeper/1.png' is no longer there")
+    assert reading_error(MemoryError("no room"), loaded) is None, "an error of another kind"
 
 
 def tf_error() -> type[Exception]:
@@ -163,7 +164,7 @@ def test_masks_and_their_mistakes(tmp_path: Path) -> None:
     loaded = source("images", **arguments, classes=2).load(tmp_path)
     with pytest.raises(tf_error()) as caught:
         rows(loaded, "all")
-    said = reading_error(caught.value, loaded)
+    said = reading_error(caught.value, loaded) or ""
     assert "Straßen" in said
     assert said.endswith("1.png': the pixel in row 0, column 3 is 2, none of the 2 classes"), said
     (tmp_path / "masks" / "deep" / "0.png").write_bytes(b"none")

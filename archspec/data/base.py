@@ -7,7 +7,8 @@ import importlib
 import pkgutil
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -142,12 +143,27 @@ def _parse_source(value: Any) -> Any:
     return cls.model_validate(arguments)
 
 
-def reading_error(error: Exception, source: Loaded) -> str:
-    """Why reading broke off in tf.data, whose own message names neither the file nor the value: one line."""
+@contextmanager
+def reading(source: Loaded) -> Iterator[None]:
+    """Around all that reads the source: what tf.data says of its errors names neither file nor value.
+
+    Raises DataError with both where reading is what failed; other errors pass.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = reading_error(error, source) if type(error).__module__.startswith("tensorflow") else None
+        if reason is None:
+            raise
+        raise DataError(reason) from error
+
+
+def reading_error(error: Exception, source: Loaded) -> str | None:
+    """Why reading broke off in a tf.data pipeline, or None where it did not break off there."""
     said = re.search(f"{re.escape(_BEGIN)}(.*?){re.escape(_END)}", str(error), re.DOTALL)
     if said:  # tf.data escapes what a message holds, byte by byte
         return said[1].encode().decode("unicode_escape").encode("latin-1").decode()
-    return source.inspect() or str(error).strip().splitlines()[0]
+    return source.inspect() if "Iterator" in str(error) else None
 
 
 def marked(message: str) -> str:

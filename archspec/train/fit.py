@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archspec.data.base import DataError, reading
 from archspec.data.plan import Plan, plan
 from archspec.data.split import count
 from archspec.diagnostics import Diagnostic, SpecError
@@ -70,8 +71,10 @@ def train(
     device = _device(document, settings.run.devices)
     folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
     try:
-        with Status(folder), device:
+        with Status(folder), device, reading(ready.source):
             return _Run(document, graph, settings, ready, weights, folder, quiet).all()
+    except DataError as error:
+        raise RunFailed(error.message, folder, error.help) from error
     except OSError as error:
         raise RunFailed(f"the run broke off: {error}", folder) from error
 
