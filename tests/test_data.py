@@ -327,6 +327,20 @@ def test_misfits(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     assert re.search(said, refused(SPEC.replace(*change), tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("{csv: {path: {training: a.csv}, target: y}}", "source has no key 'training'"),
+        ("{csv: {path: a.csv, target: y, missing: dorp}}", "did you mean 'drop'"),
+        ("{csv: {path: a.csv, target: y, types: {a: flota}}}", "did you mean 'float'"),
+        ("{synthetic: {shape: [3, 3], task: discs}}", r"discs needs a shape of \[height, width, channels\]"),
+        ("{images: {path: a, masks: b, palette: {road: [1, 2]}}}", "images.palette.road of source should be"),
+    ],
+)
+def test_a_source_written_wrongly(given: str, said: str) -> None:
+    assert re.search(said, refused(SPEC.replace("{sklearn: digits}", given)))
+
+
 def test_a_defaulted_data_section_is_the_digits() -> None:
     assert type(Data().source).__name__ == "Sklearn"
 

@@ -42,9 +42,8 @@ def load_arrays(
     }
 
     def read(selection: Selection) -> Rows:
-        return Arrays(
-            {name: np.concatenate([parts[part][name][at] for part, at in selection.items()]) for name in first}
-        )
+        chosen = [(parts[part], at) for part, at in selection.items()]
+        return Arrays({name: np.concatenate([part[name][at] for part, at in chosen]) for name in first})
 
     return Loaded(
         fields={name: Field(_element(array), named.get(name), ranges[name]) for name, array in first.items()},
