@@ -1,22 +1,27 @@
-"""Sources, splits, and the fit of data and network: found before anything is built."""
+"""Splits, folds, and the fit of data and network: found before anything is built."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import archspec
-from archspec.data.base import Arrays, DataError, Loaded, Source, Stream, sources
-from archspec.data.plan import Plan, plan
+from archspec.data.base import Arrays, Loaded
+from archspec.data.plan import Plan, folds
 from archspec.data.settings import Data, Split
 from archspec.data.split import BadSplit, count, divide, select
+from archspec.data.split import folds as split_folds
 from archspec.data.tables import load_arrays
-from archspec.train.check import check_settings
+from tests.loading import planned
 
 SPEC = """
 archspec: 1
@@ -32,214 +37,10 @@ train:
 """
 
 
-def source(kind: str, **arguments: Any) -> Source:
-    return sources()[kind].model_validate(arguments)
-
-
-def planned(text: str, folder: Path | None = None) -> Plan:
-    spec = archspec.loads(text, folder=folder)
-    settings = check_settings(spec.document, spec.graph)
-    return plan(spec.document, spec.graph, settings.data, settings.losses(spec.graph))
-
-
 def refused(text: str, folder: Path | None = None) -> str:
     with pytest.raises(archspec.SpecError) as caught:
         planned(text, folder)
     return str(caught.value)
-
-
-def rows(loaded: Loaded, text: str) -> list[dict[str, Any]]:
-    """The examples of a split, one by one."""
-    found = loaded.read(select(loaded.sizes, text, "train"))
-    if isinstance(found, Arrays):
-        return [{name: values[i] for name, values in found.values.items()} for i in range(found.size)]
-    examples = list(found.open().as_numpy_iterator())
-    assert len(examples) == found.size
-    return examples
-
-
-# --- sources --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "shape", "classes"),
-    [("digits", 1797, (64,), 10), ("iris", 150, (4,), 3), ("wine", 178, (13,), 3), ("breast_cancer", 569, (30,), 2)],
-)
-def test_sklearn(name: str, size: int, shape: tuple[int, ...], classes: int) -> None:
-    loaded = source("sklearn", name=name).load(Path())
-    assert loaded.sizes == {"all": size}
-    assert loaded.fields["features"].type.shape == shape
-    assert len(loaded.fields["label"].classes or ()) == classes
-    assert loaded.fingerprint == source("sklearn", name=name).load(Path()).fingerprint
-
-
-def test_sklearn_amounts_are_no_classes() -> None:
-    loaded = source("sklearn", name="diabetes").load(Path())
-    assert loaded.fields["target"].classes is None
-    assert loaded.labels == {}
-
-
-def test_npz_takes_splits_from_the_names(tmp_path: Path) -> None:
-    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 2, 0, 1, 2])
-    np.savez(tmp_path / "a.npz", x_train=x[:4], y_train=y[:4], x_test=x[4:], y_test=y[4:])
-    loaded = source("npz", path="a.npz").load(tmp_path)
-    assert loaded.sizes == {"train": 4, "test": 2}
-    assert (loaded.inputs, loaded.targets) == (("x",), ("y",))
-    assert loaded.fields["y"].classes == ("0", "1", "2")
-    assert [row["y"] for row in rows(loaded, "test")] == [1, 2]
-
-
-def test_npz_runs_no_code(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", x=np.array([print], dtype=object), y=np.zeros(1))
-    with pytest.raises(DataError, match="cannot be read"):
-        source("npz", path="a.npz").load(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04broken"])
-def test_npz_broken(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read"):
-        source("npz", path="a.npz").load(tmp_path)
-
-
-def test_npz_lengths(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", x=np.zeros((3, 2)), y=np.zeros(4))
-    with pytest.raises(DataError, match=r"equally many examples.*x \(3, 2\), y \(4,\)"):
-        source("npz", path="a.npz").load(tmp_path)
-
-
-def test_csv_types(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("size,colour,note,kind\n1.5,red,a b,cat\n2,blue,c,dog\n,red,d,cat\n")
-    loaded = source("csv", path="a.csv", target="kind", types={"note": "string"}).load(tmp_path)
-    assert loaded.fields["kind"].classes == ("cat", "dog")
-    assert loaded.fields["features"].type.shape == (2,)
-    assert loaded.fields["note"].type.dtype == "string"
-    first, _, third = rows(loaded, "all")
-    np.testing.assert_allclose(first["features"], [1.5, 1])
-    assert np.isnan(third["features"][0])
-    assert [row["kind"] for row in rows(loaded, "all")] == [0, 1, 0]
-
-
-def test_csv_columns_and_amounts(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("a;b;c\n1;2;3\n4;5;6\n")
-    loaded = source("csv", path="a.csv", target="c", columns=["b"], types={"c": "float"}, delimiter=";").load(tmp_path)
-    assert loaded.fields["c"].classes is None
-    assert [float(row["features"][0]) for row in rows(loaded, "all")] == [2, 5]
-
-
-@pytest.mark.parametrize(
-    ("text", "arguments", "said"),
-    [
-        ("a,b\n1,2\n3\n", {}, "a.csv:3 has 1 values, its first line has 2"),
-        ("a,b\n", {}, "has no examples"),
-        ("", {}, "has no examples"),
-        ("a,a,b\n1,2,3\n", {}, "two columns 'a'"),
-        ("a,c\n1,2\n", {}, "has no column 'b'"),
-        ("a,b\nx,2\n", {"types": {"a": "float"}}, "column 'a' of .* should hold floats, example 1 holds 'x'"),
-    ],
-)
-def test_csv_mistakes(tmp_path: Path, text: str, arguments: dict[str, Any], said: str) -> None:
-    (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(DataError, match=said):
-        source("csv", path="a.csv", target="b", **arguments).load(tmp_path)
-
-
-def write_images(folder: Path, per_class: int = 3) -> None:
-    from PIL import Image
-
-    for value, name in ((0, "black"), (255, "white")):
-        (folder / name / "deeper").mkdir(parents=True)
-        for i in range(per_class):
-            place = folder / name / ("deeper" if i else "") / f"{i}.{'png' if i % 2 else 'jpg'}"
-            Image.new("RGB", (6 + i, 4), (value,) * 3).save(place)
-
-
-def test_images(tmp_path: Path) -> None:
-    write_images(tmp_path / "all")
-    loaded = source("images", path="all", size=(4, 5), color_mode="grayscale").load(tmp_path)
-    assert loaded.fields["label"].classes == ("black", "white")
-    examples = rows(loaded, "all")
-    assert [int(row["label"]) for row in examples] == [0, 0, 0, 1, 1, 1]
-    assert examples[5]["image"].shape == (4, 5, 1)
-    assert [float(row["image"].mean()) for row in examples] == pytest.approx([0, 0, 0, 255, 255, 255], abs=1)
-
-
-def test_images_in_splits(tmp_path: Path) -> None:
-    write_images(tmp_path / "train")
-    write_images(tmp_path / "val", 1)
-    loaded = source("images", path=".", size=4, crop_to_aspect_ratio=True).load(tmp_path)
-    assert loaded.sizes == {"train": 6, "validation": 2}
-    assert rows(loaded, "validation")[1]["image"].shape == (4, 4, 3)
-
-
-def test_images_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"folder .* is not there"):
-        source("images", path="none").load(tmp_path)
-    with pytest.raises(DataError, match="no images lie in"):
-        source("images", path=".").load(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def tfds_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set prepared on the disk in the format of TensorFlow Datasets."""
-    tfds = pytest.importorskip("tensorflow_datasets")
-    folder: Path = tmp_path_factory.mktemp("tfds")
-
-    with tfds.core.registered.skip_registration():  # so that it is found by its files alone
-
-        class Dots(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc, name-defined]
-            VERSION = tfds.core.Version("1.0.0")
-
-            def _info(self) -> Any:
-                features = {
-                    "image": tfds.features.Image(shape=(4, 4, 1)),
-                    "label": tfds.features.ClassLabel(names=["low", "high"]),
-                }
-                described = tfds.features.FeaturesDict(features)
-                return tfds.core.DatasetInfo(builder=self, features=described, supervised_keys=("image", "label"))
-
-            def _split_generators(self, _: Any) -> Any:
-                return {"train": self._generate_examples(0, 20), "test": self._generate_examples(20, 26)}
-
-            def _generate_examples(self, start: int, end: int) -> Any:
-                for i in range(start, end):
-                    yield i, {"image": np.full((4, 4, 1), i, "uint8"), "label": i % 2}
-
-    Dots(data_dir=str(folder)).download_and_prepare()
-    return folder
-
-
-def test_tfds(tfds_dir: Path) -> None:
-    loaded = source("tfds", name="dots", data_dir=str(tfds_dir)).load(Path())
-    assert loaded.sizes == {"train": 20, "test": 6}
-    assert (loaded.inputs, loaded.targets) == (("image",), ("label",))
-    assert loaded.fields["label"].classes == ("low", "high")
-    assert str(loaded.fields["image"].type) == "(4, 4, 1) uint8"
-    everything = [int(row["image"][0, 0, 0]) for row in rows(loaded, "train+test")]
-    assert sorted(everything) == list(range(26))
-    assert [int(row["image"][0, 0, 0]) for row in rows(loaded, "train[25%:50%]")] == everything[5:10]
-    parts = divide(loaded, Split(validation=0.25), "label")
-    seen = [
-        {int(r["image"][0, 0, 0]) for r in rows_of(loaded, part)}
-        for part in (parts.train, parts.validation, parts.test)
-    ]
-    assert [len(values) for values in seen] == [15, 5, 6]
-    assert set.union(*seen) == set(range(26))
-
-
-def rows_of(loaded: Loaded, selection: Any) -> list[dict[str, Any]]:
-    found = loaded.read(selection)
-    assert isinstance(found, Stream)
-    return list(found.open().as_numpy_iterator())
-
-
-def test_tfds_is_not_downloaded(tmp_path: Path) -> None:
-    pytest.importorskip("tensorflow_datasets")
-    with pytest.raises(DataError, match="'mnist' is not prepared in"):
-        source("tfds", name="mnist", data_dir=str(tmp_path)).load(tmp_path)
-    with pytest.raises(DataError, match="does not know 'no_such_data'"):
-        source("tfds", name="no_such_data", data_dir=str(tmp_path)).load(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 # --- splits ---------------------------------------------------------------------------------------
@@ -304,6 +105,113 @@ def test_a_class_with_one_example_does_not_stop_the_split() -> None:
     assert count(divide(table([0] * 19 + [1]), Split(test=0.2), "y").test) == 4
 
 
+def test_slices_beyond_the_data_are_refused() -> None:
+    with pytest.raises(BadSplit, match="101 reaches beyond the 100 examples"):
+        select({"all": 100}, "all[:101]", "train")
+
+
+ends = st.one_of(
+    st.none(), st.integers(-120, 120).map(str), st.floats(-100, 100).map(lambda x: f"{x:.1f}%"),
+    st.integers(-100, 100).map("{}%".format),
+)  # fmt: skip
+
+
+@given(size=st.integers(1, 300), start=ends, end=ends)
+@settings(max_examples=300, deadline=None)
+def test_slices_mean_what_they_mean_to_tensorflow_datasets(size: int, start: str | None, end: str | None) -> None:
+    tfds = pytest.importorskip("tensorflow_datasets")
+    if {(start or end or "")[-1:] == "%", (end or start or "")[-1:] == "%"} == {True, False} or start == end is None:
+        return  # there one unit is for both ends
+    text = f"train[{start or ''}:{end or ''}]"
+    info = {"train": tfds.core.SplitInfo(name="train", shard_lengths=[size], num_bytes=0, filename_template=None)}
+    try:
+        (theirs,) = tfds.core.ReadInstruction.from_spec(text).to_absolute(info)
+        wanted = list(range(size))[theirs.from_ : theirs.to]
+    except ValueError:
+        wanted = []
+    try:
+        found = select({"train": size}, text, "train")["train"].tolist()
+    except BadSplit:
+        found = []
+    assert found == wanted
+
+
+shares = st.one_of(st.none(), st.floats(0.01, 0.5), st.integers(1, 12), st.sampled_from(["all[80%:]", "all[:7]"]))
+
+
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=20, max_size=60), test=shares, validation=shares,
+    n=st.integers(2, 6), ordered=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_no_example_is_lost_or_used_twice(labels: list[int], test: Any, validation: Any, n: int, ordered: bool) -> None:
+    loaded = replace(table(labels), ordered=ordered)
+    split = Split(test=test, validation=validation)
+    try:
+        every = [divide(loaded, split, "y"), *split_folds(loaded, split, "y", n)]
+    except BadSplit:
+        return
+    for parts in every:
+        used = np.concatenate([positions(part) for part in (parts.train, parts.validation, parts.test)])
+        assert len(set(used.tolist())) == len(used)
+        if not isinstance(test, str) or parts is every[0]:
+            assert sorted(used) == list(range(len(labels)))
+    held = [i for parts in every[1:] for i in positions(parts.test).tolist()]
+    named = select(loaded.sizes, test, "test")["all"].tolist() if isinstance(test, str) else []
+    named += select(loaded.sizes, validation, "validation")["all"].tolist() if isinstance(validation, str) else []
+    assert sorted(held) == sorted(set(range(len(labels))) - set(named))
+
+
+def positions(part: Any) -> np.ndarray:
+    return np.concatenate([np.array([], int), *(part or {}).values()])
+
+
+def test_folds_keep_the_proportions() -> None:
+    loaded = table([0] * 80 + [1] * 20)
+    made = list(split_folds(loaded, Split(validation=0.1), "y", 5))
+    for parts in made:
+        assert [count(part) for part in (parts.train, parts.validation, parts.test)] == [72, 8, 20]
+        assert labels_of(loaded, parts.test).sum() == 4
+        assert labels_of(loaded, parts.train).sum() in (14, 15)
+    again = list(split_folds(loaded, Split(validation=0.1), "y", 5))
+    other = list(split_folds(loaded, Split(validation=0.1, seed=1), "y", 5))
+    tests = [[positions(parts.test).tolist() for parts in each] for each in (made, again, other)]
+    assert tests[0] == tests[1] != tests[2]
+
+
+def labels_of(loaded: Loaded, part: Any) -> np.ndarray:
+    found = loaded.read(part)
+    assert isinstance(found, Arrays)
+    return found.values["y"]
+
+
+def test_folds_leave_the_sources_own_test_alone() -> None:
+    part = {"x": np.arange(10.0), "y": np.arange(10) % 2}
+    loaded = load_arrays({"train": part, "test": part}, ("x",), ("y",))
+    for parts in split_folds(loaded, Split(), "y", 2):
+        assert parts.test is not None and set(parts.test) == set(parts.train) == {"train"}
+
+
+def test_folds_in_the_order_of_a_source_that_is_read_in_runs() -> None:
+    loaded = replace(table([0, 1] * 6), ordered=True)
+    tests = [positions(parts.test).tolist() for parts in split_folds(loaded, Split(), "y", 3)]
+    assert tests == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+@pytest.mark.parametrize("n", [0, 1, 101])
+def test_folds_that_cannot_be(n: int) -> None:
+    with pytest.raises(BadSplit, match=f"100 examples cannot be cut into {n} folds"):
+        list(split_folds(table([0, 1] * 50), Split(), "y", n))
+
+
+def test_a_plan_in_folds() -> None:
+    made = list(folds(planned(SPEC), 3))
+    assert [type(each) for each in made] == [Plan] * 3
+    assert [count(each.parts.test) for each in made] == [599] * 3
+    counted = [np.bincount(each.source.labels["label"]["all"][each.parts.test["all"]]) for each in made]  # type: ignore
+    assert np.ptp(counted, axis=0).max() <= 1, "each class is in each fold"
+
+
 # --- data and network -----------------------------------------------------------------------------
 
 
@@ -317,7 +225,79 @@ def test_fields_find_their_inputs() -> None:
 def test_too_few_outputs() -> None:
     said = refused(SPEC.replace("units: 10", "units: 9"))
     assert "error[E502]: the data has 10 classes, Dense gives 9" in said
-    assert "- Dense: {units: 9" in said
+    assert "- Dense: {units: 9" in said, "where the network says it"
+    assert "= the data: <text>:9:11" in said, "and where the data does"
+
+
+def test_labels_must_have_their_outputs(tmp_path: Path) -> None:
+    text = SPEC.replace("{sklearn: digits}", "{npz: a.npz}")
+    x = np.zeros((6, 8, 8, 1), "float32")
+    for y, said in (
+        (np.arange(1, 11)[:6] + 4, r"the data has 11 classes, Dense gives 10(.|\n)*= help: Dense: 11"),
+        (np.array([1, 10, 2, 3, 4, 5]), "its labels count from 1: make them count from 0"),
+        (np.array([0, -1, 2, 3, 4, 5]), "y reaches from -1 to 5: a class label is no less than 0"),
+        (np.zeros((6, 4), int), r"the target y is \(4,\) int64, Dense gives \(10,\), one value for each class"),
+        (np.array([0.5, 1, 2, 3, 4, 5]), "takes class labels, but y is float64"),
+    ):
+        np.savez(tmp_path / "a.npz", x=x, y=y)
+        assert re.search(said, refused(text, tmp_path)), refused(text, tmp_path)
+    np.savez(tmp_path / "a.npz", x=x, y=np.array([0, -1, 2, 3, 4, 5]))
+    planned(
+        text.replace("SparseCategoricalCrossentropy", "{SparseCategoricalCrossentropy: {ignore_class: -1}}"), tmp_path
+    )
+    np.savez(tmp_path / "a.npz", x=x, y=np.array([0, 3, 2, 1, 0, 0]))
+    binary = text.replace("units: 10, activation: softmax", "units: 1").replace("SparseCategorical", "Binary")
+    assert "the data has 4 classes, Dense gives 1 value" in refused(binary, tmp_path)
+    np.savez(tmp_path / "a.npz", x=x, y=np.array([0, 255, 0, 255, 0, 0], "float32"))
+    assert "takes targets from 0 to 1, y reaches from 0 to 255" in refused(binary, tmp_path)
+
+
+def test_classes_of_maps_are_counted_too(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((9, 4, 4, 3)), y=np.full((9, 4, 4), 7))
+    text = """
+archspec: 1
+name: maps
+inputs: {image: [4, 4, 3]}
+layers: [Conv2D: {filters: 5, kernel_size: 1}, Softmax]
+data: {source: {npz: a.npz}}
+train: {loss: SparseCategoricalCrossentropy}
+"""
+    assert "y reaches from 7 to 7, Conv2D gives 5 classes" in refused(text, tmp_path)
+    mirrored = text.replace("a.npz}", "a.npz}, augment: [RandomFlip: horizontal]").replace("5,", "8,")
+    assert "RandomFlip would move the images of image, but not what output 'output' is compared" in refused(
+        mirrored, tmp_path
+    )
+    planned(mirrored.replace("RandomFlip: horizontal", "RandomBrightness: 0.1"), tmp_path)
+
+
+def test_one_hot_classes_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,kind\n" + "1,x\n2,y\n3,z\n" * 5)
+    text = """
+archspec: 1
+name: kinds
+inputs: {features: [1]}
+layers: [Dense: {units: 2, activation: softmax}]
+data: {source: {csv: {path: a.csv, target: kind, types: {kind: onehot}}}}
+train: {loss: CategoricalCrossentropy}
+"""
+    assert "the data has 3 classes, Dense gives 2" in refused(text, tmp_path)
+    made = planned(text.replace("units: 2", "units: 3"), tmp_path)
+    assert made.classes == {"output": ("x", "y", "z")} and "kind" in made.source.labels
+
+
+def test_tokens_must_be_in_the_embedding() -> None:
+    text = """
+archspec: 1
+name: words
+inputs: {tokens: {shape: [12], dtype: int32}}
+layers: [Embedding: {input_dim: 20, output_dim: 4}, GlobalAveragePooling1D, Dense: {units: 2, activation: softmax}]
+data: {source: {synthetic: {task: sequences, shape: [12], vocabulary: 50}}}
+train: {loss: SparseCategoricalCrossentropy}
+"""
+    said = refused(text)
+    assert "field tokens of the data reaches from 1 to 49, Embedding takes 0 to 19" in said
+    assert "help: Embedding: {input_dim: 50}" in said
+    planned(text.replace("input_dim: 20", "input_dim: 50"))
 
 
 def test_shape_clash_shows_both() -> None:
@@ -344,9 +324,21 @@ def test_shape_clash_shows_both() -> None:
     ],
 )
 def test_misfits(tmp_path: Path, change: tuple[str, str], said: str) -> None:
-    import re
-
     assert re.search(said, refused(SPEC.replace(*change), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("{csv: {path: {training: a.csv}, target: y}}", "source has no key 'training'"),
+        ("{csv: {path: a.csv, target: y, missing: dorp}}", "did you mean 'drop'"),
+        ("{csv: {path: a.csv, target: y, types: {a: flota}}}", "did you mean 'float'"),
+        ("{synthetic: {shape: [3, 3], task: discs}}", r"discs needs a shape of \[height, width, channels\]"),
+        ("{images: {path: a, masks: b, palette: {road: [1, 2]}}}", "images.palette.road of source should be"),
+    ],
+)
+def test_a_source_written_wrongly(given: str, said: str) -> None:
+    assert re.search(said, refused(SPEC.replace("{sklearn: digits}", given)))
 
 
 def test_a_defaulted_data_section_is_the_digits() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
+import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 WHOLE = "all"  # the name of the only split of a source that is not split, and of all splits together
+_BEGIN, _END = "<archspec ", " archspec>"  # around a message that goes through tf.data
 HASHED_BYTES = 1 << 30  # files beyond this in sum are told apart by name and size: reading them takes minutes
 
 
@@ -36,10 +39,15 @@ class DataError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One named value of each example; `classes` names its classes in order where it is a class label."""
+    """One named value of each example.
+
+    `classes` names its classes in order where it holds class labels; `range` is its smallest and its largest value
+    where they are known.
+    """
 
     type: TensorType
     classes: tuple[str, ...] | None = None
+    range: tuple[float, float] | None = None
 
 
 # Which examples: positions in each of the source's own splits.
@@ -75,6 +83,7 @@ class Loaded:
     `sizes` counts the examples of its own splits, `labels` holds class labels by field and split where they are known
     without reading the examples. `inputs` and `targets` are the fields that are meant where the spec does not say.
     An `ordered` source reads runs of neighbours only, and so is split without shuffling.
+    `inspect` looks for what could not be read in the middle of a training, and says what it finds.
     """
 
     fields: Mapping[str, Field]
@@ -85,6 +94,7 @@ class Loaded:
     fingerprint: str
     labels: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     ordered: bool = False
+    inspect: Callable[[], str | None] = lambda: None
 
 
 class Source(Model):
@@ -133,7 +143,47 @@ def _parse_source(value: Any) -> Any:
     return cls.model_validate(arguments)
 
 
+@contextmanager
+def reading(source: Loaded) -> Iterator[None]:
+    """Around all that reads the source: what tf.data says of its errors names neither file nor value.
+
+    Raises DataError with both where reading is what failed; other errors pass.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = reading_error(error, source) if type(error).__module__.startswith("tensorflow") else None
+        if reason is None:
+            raise
+        raise DataError(reason) from error
+
+
+def reading_error(error: Exception, source: Loaded) -> str | None:
+    """Why reading broke off in a tf.data pipeline, or None where it did not break off there."""
+    said = re.search(f"{re.escape(_BEGIN)}(.*?){re.escape(_END)}", str(error), re.DOTALL)
+    if said:  # tf.data escapes what a message holds, byte by byte
+        return said[1].encode().decode("unicode_escape").encode("latin-1").decode()
+    return source.inspect() if "Iterator" in str(error) else None
+
+
+def marked(message: str) -> str:
+    """The message as `reading_error` finds it again within what tf.data makes of it."""
+    return f"{_BEGIN}{message}{_END}"
+
+
 SourceField = Annotated[SerializeAsAny[Source], BeforeValidator(_parse_source)]
+
+
+class SplitPaths(Model):
+    """A path for each split that there is."""
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+
+    def given(self) -> dict[str, str]:
+        """The paths by split."""
+        return {name: path for name, path in self if path is not None}
 
 
 def existing(path: str, folder: Path, what: str = "file") -> Path:

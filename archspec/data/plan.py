@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from archspec.data.base import DataError, Loaded
-from archspec.data.settings import Data
+from archspec.data.checks import check_inputs, moved_targets
+from archspec.data.settings import Data, Split
 from archspec.data.split import BadSplit, Divided, divide
+from archspec.data.split import folds as split_folds
 from archspec.data.targets import check_target
 from archspec.diagnostics import Diagnostic, SpecError, did_you_mean
 from archspec.graph.ir import Graph
@@ -23,7 +25,8 @@ class Plan:
     """How a source's examples reach the network.
 
     `inputs` and `targets` name the field that each input takes and each output is compared with. `preprocess` holds
-    the steps for fields, `augment` those for inputs while training; `classes` the names of an output's classes.
+    the steps for fields, `augment` those for inputs while training; `classes` the names of an output's classes;
+    `split` is what was asked for and gave the `parts`.
     """
 
     source: Loaded
@@ -33,6 +36,7 @@ class Plan:
     preprocess: Mapping[str, Graph]
     augment: Mapping[str, Graph]
     classes: Mapping[str, tuple[str, ...]]
+    split: Split
 
     def target_types(self) -> dict[str, TensorType]:
         """The type of each output's target, as it reaches the loss."""
@@ -63,23 +67,58 @@ def plan(document: Document, graph: Graph, data: Data, losses: Mapping[str, Loss
     }
     types = {name: field.type for name, field in source.fields.items()}
     types |= {field: output_type(steps) for field, steps in preprocess.items()}
-    found = _check_inputs(document, graph, source, inputs, types)
+    found = check_inputs(graph, source.fields, inputs, types)
     classes: dict[str, tuple[str, ...]] = {}
     for output, field in targets.items():
-        names = source.fields[field].classes
-        if names is not None and field not in preprocess:
-            classes[output] = names
-        diagnostic = check_target(graph, output, field, types[field], classes.get(output), losses[output])
-        if diagnostic is not None:
-            found.append(diagnostic)
+        raw = source.fields[field]
+        same = types[field] == raw.type and field not in preprocess
+        if raw.classes is not None and same:
+            classes[output] = raw.classes
+        diagnostic = check_target(
+            graph, output, field, types[field], classes.get(output), losses[output], raw.range if same else None
+        )
+        found += [diagnostic] if diagnostic else []
     if found:
-        raise SpecError(found, document.texts)
-    label = next((field for field in targets.values() if source.fields[field].classes is not None), None)
+        raise SpecError([_with_source(document, diagnostic) for diagnostic in found], document.texts)
+    augment = check_augment(document, graph)
+    _check_moved(document, graph, augment, {output: types[field] for output, field in targets.items()})
     try:
-        parts = divide(source, data.split, label)
+        parts = divide(source, data.split, _label(source, targets))
     except BadSplit as error:
         raise _error(document, "E503", error.message, ("data", "split", error.key), error.help) from error
-    return Plan(source, parts, inputs, targets, preprocess, check_augment(document, graph), classes)
+    return Plan(source, parts, inputs, targets, preprocess, augment, classes, data.split)
+
+
+def folds(plan: Plan, n: int) -> Iterator[Plan]:
+    """The same plan n times, each time with other examples for the test: see `archspec.data.split.folds`.
+
+    Raises BadSplit.
+    """
+    for parts in split_folds(plan.source, plan.split, _label(plan.source, plan.targets), n):
+        yield replace(plan, parts=parts)
+
+
+def _label(source: Loaded, targets: Mapping[str, str]) -> str | None:
+    """The class label whose proportions the splits keep: the first there is."""
+    return next((field for field in targets.values() if field in source.labels), None)
+
+
+def _with_source(document: Document, diagnostic: Diagnostic) -> Diagnostic:
+    """The other half of a misfit: where the spec says which data."""
+    if "source" not in (document.raw.get("data") or {}):
+        return diagnostic
+    span = document.mark.at("data", "source").span
+    return replace(diagnostic, notes=(*diagnostic.notes, f"the data: {span}"))
+
+
+def _check_moved(
+    document: Document, graph: Graph, augment: Mapping[str, Graph], targets: Mapping[str, TensorType]
+) -> None:
+    inputs = {name: graph.nodes[name].outputs[0] for name in graph.inputs}
+    for name, layer, output in moved_targets(augment, inputs, targets):
+        message = f"{layer} would move the images of {name}, but not what output {output!r} is compared with"
+        help = "augment such images by brightness, contrast, noise or blur"
+        raise _error(document, "E502", message, ("data", "augment"), help)
 
 
 def check_augment(document: Document, graph: Graph) -> Mapping[str, Graph]:
@@ -151,54 +190,6 @@ def _bind(
             help = f"say it: data: {{{key}: {{{name}: FIELD}}}}; the fields are {fields}"
             raise _error(document, "E502", f"no field of the data is for the {what} {name!r}", ("data", key), help)
     return {name: bound[name] for name in names}
-
-
-def _check_inputs(
-    document: Document, graph: Graph, source: Loaded, inputs: Mapping[str, str], types: Mapping[str, TensorType]
-) -> list[Diagnostic]:
-    found = []
-    for name, field in inputs.items():
-        wanted, given = graph.nodes[name].outputs[0], types[field]
-        if not (_fits(given, wanted) and _converts(given.dtype, wanted.dtype)):
-            raw = source.fields[field].type
-            found.append(
-                Diagnostic(
-                    "E502",
-                    f"the data gives {name} {_show(given)}, the network takes {_show(wanted)}",
-                    graph.nodes[name].origin.span,
-                    f"takes {_show(wanted)}",
-                    notes=(f"field {field} of the data is {_show(raw)}",),
-                    help=_input_help(given, wanted),
-                )
-            )
-    return found
-
-
-def _input_help(given: TensorType, wanted: TensorType) -> str:
-    known = None not in given.shape and None not in wanted.shape
-    if given.dtype == "string" and wanted.dtype != "string":
-        return "turn text into numbers: data: {preprocess: [TextVectorization: …]}"
-    if given.size == wanted.size and known and given.shape != wanted.shape:
-        return f"data: {{preprocess: [Reshape: {list(wanted.shape)}]}}"
-    if given.rank == wanted.rank == 3 and given.shape[-1] == wanted.shape[-1]:
-        return f"data: {{preprocess: [Resizing: {{height: {wanted.shape[0]}, width: {wanted.shape[1]}}}]}}"
-    return "change the network's input, or bring the data into its shape under data.preprocess"
-
-
-def _fits(given: TensorType, wanted: TensorType) -> bool:
-    pairs = zip(given.shape, wanted.shape, strict=False)
-    return given.rank == wanted.rank and all(length in (None, has) for has, length in pairs)
-
-
-def _converts(given: str, wanted: str) -> bool:
-    """Whether values are turned into the wanted dtype without losing what they mean."""
-    if (given == "string") != (wanted == "string"):
-        return False
-    return wanted == given or "float" in wanted or not ("float" in given or wanted == "bool")
-
-
-def _show(tensor: TensorType) -> str:
-    return f"{tensor.dtype} {TensorType(tensor.shape)}"
 
 
 def _error(document: Document, code: str, message: str, path: tuple[str, ...], help: str | None = None) -> SpecError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 DEFAULTS = {"test": 0.2, "validation": 0.1}  # where neither the spec nor the source says
-_SLICE = re.compile(r"\s*(?P<name>[\w.-]+)\s*(?:\[\s*(?P<start>-?\d+%?)?\s*:\s*(?P<end>-?\d+%?)?\s*\])?\s*")
+_END = r"-?(?:\d+(?:\.\d+)?%|\d+(?:_\d+)*)"
+_SLICE = re.compile(rf"\s*(?P<name>[\w.-]+)\s*(?:\[\s*(?P<start>{_END})?\s*:\s*(?P<end>{_END})?\s*\])?\s*")
 
 
 class BadSplit(Exception):
@@ -44,6 +45,42 @@ def count(selection: Selection | None) -> int:
 
 def divide(source: Loaded, split: Split, label: str | None) -> Divided:
     """Splits the source. `label` is the class label whose proportions each split keeps. Raises BadSplit."""
+    wanted, pool, chosen = _named(source, split)
+    total = count(pool)
+    for name, value in wanted.items():  # the test examples first, so that they stay when the validation share changes
+        if isinstance(value, int | float):
+            pool, chosen[name] = _carve(source, pool, _size(value, total), name, split.seed, label)
+    return _divided(source, split, chosen, pool)
+
+
+def folds(source: Loaded, split: Split, label: str | None, n: int) -> Iterator[Divided]:
+    """The source split n times for cross-validation: each example is once among the test examples.
+
+    Examples that the spec or the source itself names for the test take no part; a share or a count of test examples
+    gives way to the folds. Validation examples are taken out of each fold's rest as `divide` takes them.
+    Folds keep the label's proportions where each class has an example for each fold. Raises BadSplit.
+    """
+    import numpy as np
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    wanted, pool, named = _named(source, split)
+    total = count(pool)
+    if not 2 <= n <= total:
+        raise BadSplit("train", f"{total:,} examples cannot be cut into {n} folds", "folds are 2 or more")
+    classes = None if source.ordered else _classes(source, pool, label)
+    random = {} if source.ordered else {"shuffle": True, "random_state": split.seed}
+    stratified = classes is not None and int(np.unique(classes, return_counts=True)[1].min()) >= n
+    cut = (StratifiedKFold if stratified else KFold)(n, **random)
+    for kept, held in cut.split(np.arange(total), classes if stratified else None):
+        rest, chosen = _pick(pool, kept), {**named, "test": _pick(pool, held)}
+        share = wanted["validation"]
+        if isinstance(share, int | float):
+            rest, chosen["validation"] = _carve(source, rest, _size(share, len(kept)), "validation", split.seed, label)
+        yield _divided(source, split, chosen, rest)
+
+
+def _named(source: Loaded, split: Split) -> tuple[dict[str, float | int | str | None], Selection, dict[str, Selection]]:
+    """What each split is to be, the examples to take shares of, and the splits that are named: these are not in it."""
     wanted: dict[str, float | int | str | None] = {
         name: getattr(split, name) or (name if name in source.sizes else None) for name in DEFAULTS
     }
@@ -56,13 +93,16 @@ def divide(source: Loaded, split: Split, label: str | None) -> Divided:
             chosen[name] = select(source.sizes, value, name)
             if split.train is None:
                 pool = _without(pool, chosen[name])
-    total = count(pool)
-    for name, value in wanted.items():  # the test examples first, so that they stay when the validation share changes
-        if isinstance(value, int | float):
-            # at least the share that is asked for; the small number forgives 0.1 * 30 > 3
-            size = value if isinstance(value, int) else math.ceil(value * total - 1e-9)
-            pool, chosen[name] = _carve(source, pool, size, name, split.seed, label)
-    _check(chosen | {"train": pool})
+    return wanted, pool, chosen
+
+
+def _size(share: float | int, total: int) -> int:
+    """At least the share that is asked for; the small number forgives 0.1 * 30 > 3."""
+    return share if isinstance(share, int) else math.ceil(share * total - 1e-9)
+
+
+def _divided(source: Loaded, split: Split, chosen: Mapping[str, Selection], pool: Selection) -> Divided:
+    _check({**chosen, "train": pool})
     training = pool if source.ordered else _permuted(pool, split.seed)
     return Divided(training, chosen.get("validation"), chosen.get("test"))
 
@@ -92,17 +132,22 @@ def select(sizes: Mapping[str, int], text: str, key: str) -> Selection:
             raise BadSplit(key, f"the data has no split {name!r}", help)
         for part in [name] if name in sizes else sizes:
             size = sizes[part]
-            at = np.arange(size)[_position(match["start"], size, 0) : _position(match["end"], size, size)]
+            start, end = (_position(key, match[which], size) for which in ("start", "end"))
+            at = np.arange(size)[start:end]
             selection[part] = np.union1d(selection[part], at) if part in selection else at
     if count(selection) == 0:
         raise BadSplit(key, f"{text!r} holds no examples", f"the sizes are {_show(sizes)}")
     return selection
 
 
-def _position(text: str | None, size: int, default: int) -> int:
+def _position(key: str, text: str | None, size: int) -> int | None:
+    """Where a slice begins or ends: a share is rounded to the nearest example, as tensorflow-datasets does it."""
     if text is None:
-        return default
-    return round(int(text[:-1]) / 100 * size) if text.endswith("%") else int(text)
+        return None
+    at = round(float(text[:-1]) * size / 100.0) if text.endswith("%") else int(text)
+    if abs(at) > size:
+        raise BadSplit(key, f"{text} reaches beyond the {size:,} examples that there are")
+    return at
 
 
 def _show(sizes: Mapping[str, int]) -> str:
@@ -129,18 +174,26 @@ def _carve(
     if source.ordered:
         kept, taken = np.arange(total - size), np.arange(total - size, total)
     else:
-        classes = _classes(source, pool, label, size)
+        classes = _proportional(_classes(source, pool, label), size)
         kept, taken = train_test_split(np.arange(total), test_size=size, random_state=seed, stratify=classes)
     return _pick(pool, np.sort(kept)), _pick(pool, np.sort(taken))
 
 
-def _classes(source: Loaded, pool: Selection, label: str | None, size: int) -> np.ndarray | None:
-    """The pool's labels, or None where a split in proportion is not possible: a class or a split is too small."""
+def _classes(source: Loaded, pool: Selection, label: str | None) -> np.ndarray | None:
+    """The pool's labels where they are known."""
     import numpy as np
 
     if label is None or label not in source.labels:
         return None
-    classes = np.concatenate([source.labels[label][part][at] for part, at in pool.items()])
+    return np.concatenate([source.labels[label][part][at] for part, at in pool.items()])
+
+
+def _proportional(classes: np.ndarray | None, size: int) -> np.ndarray | None:
+    """The labels, or None where a split in proportion is not possible: a class or a split is too small."""
+    import numpy as np
+
+    if classes is None:
+        return None
     counts = np.unique(classes, return_counts=True)[1]
     return classes if counts.min() > 1 and len(counts) <= min(size, len(classes) - size) else None
 

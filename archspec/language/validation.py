@@ -21,7 +21,7 @@ def diagnose(error: ValidationError, what: str, model: type[BaseModel], data: An
     """One diagnostic for each value that is wrong. `what` names the thing filled, `mark` is the place of `data`."""
     by_place: dict[tuple[str | int, ...], list[Any]] = {}
     for detail in error.errors(include_url=False):
-        by_place.setdefault(_path(detail["loc"], data), []).append(detail)
+        by_place.setdefault(_path(detail["loc"], data, detail["type"] == "missing"), []).append(detail)
     result: list[Diagnostic] = []
     missing: dict[tuple[str | int, ...], list[str]] = {}
     for path, details in by_place.items():
@@ -47,8 +47,11 @@ def _suggest(context: Mapping[str, Any]) -> str | None:
     return did_you_mean(str(context["name"]).strip("'\""), context["known"]) if "known" in context else None
 
 
-def _path(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
-    """pydantic's location without the tags of unions, and through `{Name: arguments}` where it left the name out."""
+def _path(loc: tuple[str | int, ...], data: Any, missing: bool) -> tuple[str | int, ...]:
+    """pydantic's location without the tags of unions, and through `{Name: arguments}` where it left the name out.
+
+    A `missing` argument's name ends the path, though the data do not hold it.
+    """
     path: list[str | int] = []
     for i, part in enumerate(loc):
         if isinstance(data, Mapping) and part not in data and len(data) == 1:
@@ -62,8 +65,8 @@ def _path(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
         elif isinstance(data, list | tuple) and isinstance(part, int) and part < len(data):
             path.append(part)
             data = data[part]
-        elif _is_last(loc, i) and isinstance(part, str) and isinstance(data, Mapping):
-            path.append(part)  # an argument that is missing
+        elif missing and _is_last(loc, i) and isinstance(part, str) and isinstance(data, Mapping):
+            path.append(part)
     return tuple(path)
 
 

@@ -16,13 +16,12 @@ def class_weight(document: Document, settings: Sections, plan: Plan) -> dict[int
     ((output, field),) = plan.targets.items()
     names = plan.classes.get(output)
     labels = plan.source.labels.get(field)
-    if names is None or (given == "balanced" and labels is None):
-        help = None if names is None else "give each class its weight: class_weight: {NAME: 2.0}"
+    if names is None or labels is None:
+        help = "class_weight is for targets of one class each, as labels or one-hot"
         raise _error(document, f"the examples of {field!r} cannot be counted by class", (), help)
     if isinstance(given, str):
         import numpy as np
 
-        assert labels is not None
         drawn = np.concatenate([labels[part][at] for part, at in plan.parts.train.items()])
         counts = np.bincount(drawn, minlength=len(names))
         return {code: len(drawn) / (len(names) * max(1, int(n))) for code, n in enumerate(counts)}

@@ -132,7 +132,9 @@ def _is_text(values: np.ndarray) -> bool:
 def _tensors(values: np.ndarray) -> Any:
     import tensorflow as tf
 
-    return tf.constant([str(value) for value in values.ravel()], shape=values.shape)
+    # TensorFlow gives bytes back, whose str() would be "b'…'"
+    texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.ravel()]
+    return tf.constant(texts, shape=values.shape)
 
 
 def _in_tf_data(model: keras.Model) -> Callable[[Any], Any]:

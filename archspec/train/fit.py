@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archspec.data.base import DataError, reading
 from archspec.data.plan import Plan, plan
 from archspec.data.split import count
 from archspec.diagnostics import Diagnostic, SpecError
@@ -59,11 +60,13 @@ def train(
     quiet: bool = False,
     resume: Path | str | None = None,
     repeat: Path | str | None = None,
+    following: Plan | None = None,
 ) -> TrainedRun:
     """Trains the network and leaves all there is to know in `run_dir`, or in the next `runs/NAME-001`.
 
     `resume` names a run to go on with; what its spec says differently now is applied where the network and the order of
     its examples stay the same. `repeat` names a run that the new one is compared with.
+    `following` is a plan in place of the one that the spec's own split makes: a fold's.
 
     Raises SpecError before anything is written where the spec or the data are wrong, and RunFailed where the run
     cannot begin or breaks off; its folder then holds what there was.
@@ -73,7 +76,7 @@ def train(
         with locked(folder):
             before = resumed(folder, document, graph)
             return _train(_prepared(document, graph, resuming=True), folder, quiet, before)
-    ready = _prepared(document, graph)
+    ready = _prepared(document, graph, following)
     folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
     with locked(folder):
         made = _train(ready, folder, quiet, None)
@@ -97,11 +100,11 @@ class _Ready:
     device: contextlib.AbstractContextManager[Any]
 
 
-def _prepared(document: Document, graph: Graph, resuming: bool = False) -> _Ready:
+def _prepared(document: Document, graph: Graph, following: Plan | None = None, resuming: bool = False) -> _Ready:
     settings = check_settings(document, graph)
     require_loss(document, settings)
     graph = freeze(graph, settings.train.frozen)
-    ready = plan(document, graph, settings.data, settings.losses(graph))
+    ready = following or plan(document, graph, settings.data, settings.losses(graph))
     aims(document, graph, settings.train, ready.target_types())
     check_validation(document, settings, count(ready.parts.validation))
     weights = class_weight(document, settings, ready)
@@ -124,7 +127,7 @@ def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> 
         if not quiet:
             print("\nstopping after this step or validation; a second time ends at once", flush=True)
 
-    with Stop(said) as stop, status, ready.device, _told(folder, stop):
+    with Stop(said) as stop, status, ready.device, _told(folder, stop), reading(ready.plan.source):
         return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, ready.initial, folder,
                     quiet, stop, before).all()  # fmt: skip
 
@@ -140,6 +143,8 @@ def _told(folder: Path, stop: Stop) -> Iterator[None]:
     except KeyboardInterrupt as error:
         number = int(stop.asked or 2)
         raise RunFailed("interrupted", folder, again, number) from error
+    except DataError as error:
+        raise RunFailed(f"the run broke off: {error.message}", folder, error.help or again) from error
     except Exception as error:
         why = explained(error)
         if why is None:

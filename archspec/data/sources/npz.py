@@ -45,7 +45,7 @@ class Npz(Source):
             _check_lengths(file, part, fields)
         names = list(next(iter(parts.values())))
         rest = tuple(name for name in names if name != "y")
-        return load_arrays(parts, ("x",) if "x" in names else rest, ("y",) if "y" in names else ())
+        return load_arrays(parts, ("x",) if "x" in names else rest, ("y",) if "y" in names else (), labels=tuple(names))
 
 
 def _split_by_name(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
