@@ -73,6 +73,7 @@ def test_a_siamese_net_separates_pairs(tmp_path: Path) -> None:
     assert distance[new["same"] == 0].mean() > 2 * distance[new["same"] == 1].mean()
 
 
+@pytest.mark.slow
 def test_clip_finds_the_text_of_an_image(tmp_path: Path) -> None:
     """Images of 16 patterns under noise; two words of a text say which."""
     rng = np.random.default_rng(0)
@@ -148,6 +149,7 @@ def test_a_gcn_labels_the_rest_of_a_graph(tmp_path: Path) -> None:
     assert (made == hidden)[hidden >= 0].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_an_lstm_reads_whether_a_text_is_negated(tmp_path: Path) -> None:
     """`good` and `bad` count by whether `not` stands before them: words alone do not say it."""
     rng = np.random.default_rng(0)
