@@ -136,11 +136,11 @@ class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self._cut:
             self.model.stop_training = self._cut = False
-        figures = self._figures(logs)
+        figures = _numbers(logs)
         super().on_epoch_end(epoch, logs)
         seconds = time.perf_counter() - self._began
-        rates = self._rates()
-        self.parts.record.add(epoch + 1, figures, rates, seconds)
+        self.parts.record.add(epoch + 1, figures, self._rates(), seconds)
+        self._figures(logs)
         self.parts.progress.end(self._place(), figures, self._trained, seconds)
         now, stopped = time.perf_counter(), bool(self.model.stop_training)
         last = stopped or epoch + 1 == self.parts.epochs or self.parts.stop.asked
@@ -153,7 +153,7 @@ class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]
 
     def _figures(self, logs: Mapping[str, Any] | None) -> dict[str, float]:
         """The figures as numbers. Raises RunFailed where the loss is none."""
-        figures = {name: value for name, value in pythonify_logs(logs).items() if isinstance(value, float)}
+        figures = _numbers(logs)
         loss = figures.get("loss", 0.0)
         if not math.isfinite(loss):
             when = "after" if self._step == self.steps else f"at step {self._step} of"
@@ -192,3 +192,7 @@ class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]
             message = f"interrupted in epoch {self._epoch + 1} of {self.parts.epochs}"
             help = f"archspec train --resume {self.parts.folder}"
             raise RunFailed(message, self.parts.folder, help, asked)
+
+
+def _numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
+    return {name: value for name, value in pythonify_logs(logs).items() if isinstance(value, float)}
