@@ -74,7 +74,8 @@ class Loaded:
 
     `sizes` counts the examples of its own splits, `labels` holds class labels by field and split where they are known
     without reading the examples. `inputs` and `targets` are the fields that are meant where the spec does not say.
-    An `ordered` source reads runs of neighbours only, and so is split without shuffling.
+    An `ordered` source reads runs of neighbours only, and so is split without shuffling. `columns` says, for fields
+    that are made of a table's columns, their names in order, each with its classes if it is numbered by them.
     """
 
     fields: Mapping[str, Field]
@@ -85,6 +86,7 @@ class Loaded:
     fingerprint: str
     labels: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     ordered: bool = False
+    columns: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 class Source(Model):

@@ -59,25 +59,33 @@ def feeds(plan: Plan, graph: Graph, batch_size: int, shuffle: bool, seed: int) -
     training = plan.source.read(plan.parts.train)
     for field, model in models.items():
         _adapt(model, plan.preprocess[field], training, field)
-    dtypes = {name: graph.nodes[name].outputs[0].dtype for name in plan.inputs}
-
-    def feed(rows: Rows, mixed: bool) -> Feed:
-        if isinstance(rows, Arrays):
-            values = dict(rows.values) | {field: _apply(model, rows.values[field]) for field, model in models.items()}
-            x = tuple(_cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
-            return Feed(rows.size, _only(x), _only({n: _target(values[f]) for n, f in plan.targets.items()}))
-        return Feed(rows.size, _batches(plan, models, dtypes, rows, batch_size, seed if mixed else None))
 
     def other(selection: Selection | None) -> Feed | None:
-        return feed(plan.source.read(selection), False) if selection is not None and count(selection) else None
+        return (
+            feed(plan, graph, models, plan.source.read(selection), batch_size)
+            if selection is not None and count(selection)
+            else None
+        )
 
     names = {field: name for name, field in plan.inputs.items()}
     return Feeds(
-        feed(training, shuffle),
+        feed(plan, graph, models, training, batch_size, seed if shuffle else None),
         other(plan.parts.validation),
         other(plan.parts.test),
         {names[field]: model for field, model in models.items()},
     )
+
+
+def feed(
+    plan: Plan, graph: Graph, models: Mapping[str, keras.Model], rows: Rows, batch_size: int, seed: int | None = None
+) -> Feed:
+    """Examples as the network takes them, each field through its model; a seed shuffles those of a stream."""
+    dtypes = {name: graph.nodes[name].outputs[0].dtype for name in plan.inputs}
+    if isinstance(rows, Arrays):
+        values = dict(rows.values) | {field: apply(model, rows.values[field]) for field, model in models.items()}
+        x = tuple(_cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
+        return Feed(rows.size, _only(x), _only({n: _target(values[f]) for n, f in plan.targets.items()}))
+    return Feed(rows.size, _batches(plan, models, dtypes, rows, batch_size, seed))
 
 
 def _adapt(model: keras.Model, steps: Graph, training: Rows, field: str) -> None:
@@ -89,14 +97,14 @@ def _adapt(model: keras.Model, steps: Graph, training: Rows, field: str) -> None
             continue
         before = keras.Model(model.input, layer.input)
         if isinstance(training, Arrays):
-            values = _apply(before, training.values[field])
+            values = apply(before, training.values[field])
             layer.adapt(_tensors(values) if _is_text(values) else values)
         else:
             values = training.open().map(lambda row: row[field]).map(_in_tf_data(before))
             layer.adapt(values.batch(_CHUNK))
 
 
-def _apply(model: keras.Model, values: np.ndarray) -> np.ndarray:
+def apply(model: keras.Model, values: np.ndarray) -> np.ndarray:
     """The model's results for all examples, a chunk at a time."""
     if not model.layers[1:]:
         return values

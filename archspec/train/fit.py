@@ -21,14 +21,17 @@ from archspec.train.check import check_settings, check_validation, require_loss
 from archspec.train.class_weight import class_weight
 from archspec.train.environment import choose_backend, environment
 from archspec.train.folder import RunFailed, Status, new_folder, write_json, write_spec
-from archspec.train.report import show, write_curves, write_report
+from archspec.train.report import Outcome, show, write_curves, write_report
+from archspec.train.report.inputs import inputs_at
 from archspec.train.sections import Sections, sections
 from archspec.train.settings import by_output
+from archspec.train.signature import write_signature
 
 if TYPE_CHECKING:
     import keras
 
     from archspec.train.feed import Feed, Feeds
+    from archspec.train.figures import Judged
     from archspec.train.record import Record
 
 
@@ -90,6 +93,7 @@ class _Run:
 
         began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
         write_spec(self.folder, self.document)
+        write_signature(self.folder, self.document, self.plan)
         self.write_environment(started)
         self.draw()
         keras.utils.set_random_seed(self.settings.run.seed)
@@ -101,8 +105,10 @@ class _Run:
         record = self.fit(model, network, fed)
         network.save(self.folder / "model.keras")
         metrics = self.evaluate(model, fed, record)
-        self.report(fed, record, metrics, time.perf_counter() - began)
-        self.write_environment(started, datetime.datetime.now(datetime.UTC))
+        judged = self.judge(network, fed)
+        seconds = time.perf_counter() - began
+        facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
+        self.report(fed, record, metrics, judged, seconds, facts)
         final = metrics["test"] or metrics["validation"] or metrics["train"]
         return TrainedRun(self.folder, final, tuple(record.lines))
 
@@ -170,7 +176,7 @@ class _Run:
                 **arguments,
                 epochs=given.epochs,
                 class_weight=self.class_weight,
-                callbacks=[*map(_made, given.callbacks), record],
+                callbacks=[*map(_made, given.callbacks), record, *self.tensorboard()],
                 verbose=self.verbose(),
             )
         except KeyboardInterrupt as error:
@@ -184,6 +190,14 @@ class _Run:
             help = "lower the learning rate, clip the gradients (clipnorm: 1.0), or look for NaN among the data"
             raise RunFailed(record.broken, self.folder, help)
         return record
+
+    def tensorboard(self) -> list[keras.callbacks.Callback]:
+        """Keras's own callback writes the logs, on JAX too: archspec has TensorFlow, which writes the files."""
+        import keras
+
+        if not self.settings.run.tensorboard:
+            return []
+        return [keras.callbacks.TensorBoard(self.folder / "tensorboard", write_graph=False)]
 
     def arguments(self, feed: Feed) -> dict[str, Any]:
         """A split as `fit` and `evaluate` take it: a stream has its batches already."""
@@ -205,13 +219,32 @@ class _Run:
         measured = [name for name in record.names if name not in ("epoch", "learning_rate", "seconds")]
         return figures | {"train": {n: record.lines[-1][n] for n in measured if not n.startswith("val_")}}
 
-    def report(self, fed: Feeds, record: Record, metrics: Mapping[str, Mapping[str, float]], seconds: float) -> None:
+    def judge(self, network: keras.Model, fed: Feeds) -> dict[str, Judged]:
+        """The figures of what the network predicts for the test examples, else for those of validation."""
+        from archspec.train.figures import judge
+
+        split, feed = ("test", fed.test) if fed.test else ("validation", fed.validation)
+        if feed is None:
+            return {}
+        losses = self.settings.losses(self.graph)
+        return judge(network, self.plan, losses, feed, split, self.settings.data.batch_size)
+
+    def report(
+        self,
+        fed: Feeds,
+        record: Record,
+        metrics: Mapping[str, Mapping[str, float]],
+        judged: Mapping[str, Judged],
+        seconds: float,
+        environment: Mapping[str, Any],
+    ) -> None:
         import keras
 
         results = {
             "name": self.document.name,
             "description": self.document.spec.description,
             "metrics": metrics,
+            "figures": {output: each.to_json() for output, each in judged.items()},
             "examples": fed.sizes,
             "parameters": _parameters(self.graph),
             "classes": {output: list(names) for output, names in self.plan.classes.items()},
@@ -221,14 +254,20 @@ class _Run:
             "precision": self.settings.run.precision,
             "seed": self.settings.run.seed,
         }
-        write_report(self.folder, self.document.name, results, record.lines)
+        write_report(self.folder, Outcome(results, record.lines, judged, self.shown(judged), environment))
         for split in ("test", "validation"):
             if metrics[split]:
                 shown = ", ".join(f"{name} {show(name, value)}" for name, value in metrics[split].items())
                 self.say(f"{split}: {shown}")
         self.say(f"{seconds:.0f} s; the model and a report lie in {self.folder}")
 
-    def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> None:
+    def shown(self, judged: Mapping[str, Judged]) -> dict[int, Any]:
+        """The inputs of the examples that the report shows, as they were before preprocessing."""
+        parts = self.plan.parts
+        places = [example.index for each in judged.values() for example in each.collected.examples()]
+        return inputs_at(self.plan, parts.test or parts.validation or {}, places)
+
+    def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> dict[str, Any]:
         """What the run depends on, written before it begins and again with the time it ended."""
         run = self.settings.run
         facts = {
@@ -242,6 +281,7 @@ class _Run:
             "ended": ended.isoformat(timespec="seconds") if ended else None,
         }
         write_json(self.folder / "environment.json", facts)
+        return facts
 
     def draw(self) -> None:
         """The network's picture; a machine that cannot draw still trains."""

@@ -72,7 +72,7 @@ class Run(Model):
     """What the training runs on.
 
     Without a `backend` it is the one that is loaded already, else KERAS_BACKEND's, else tensorflow.
-    `jit: auto` leaves the choice to Keras.
+    `jit: auto` leaves the choice to Keras. `tensorboard` logs the training for TensorBoard in the run's folder.
     """
 
     backend: Literal["tensorflow", "jax"] | None = None
@@ -80,6 +80,7 @@ class Run(Model):
     devices: Literal["auto", "cpu", "gpu"] = "auto"
     seed: NonNegative = 0
     jit: Literal["auto"] | bool = "auto"
+    tensorboard: bool = False
 
 
 def by_output(given: Any, outputs: tuple[str, ...]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -52,7 +53,8 @@ class Csv(Source):
                 raise DataError(f"{str(file)!r} has no column {name!r}", help=help)
         fields: dict[str, np.ndarray] = {}
         classes: dict[str, tuple[str, ...]] = {}
-        stacked = []
+        stacked: dict[str, np.ndarray] = {}
+        coded: dict[str, tuple[str, ...]] = {}
         for name in dict.fromkeys((*wanted, *targets)):
             kind = types.get(name) or _guess(table[name], is_target=name in targets)
             values, names = _convert(file, name, table[name], kind)
@@ -60,15 +62,15 @@ class Csv(Source):
                 fields[name] = values
                 if names:
                     classes[name] = names
-            if name in wanted:
-                if kind == "string":
-                    fields[name] = values
-                else:
-                    stacked.append(values.astype("float32"))
+            if name in wanted and kind == "string":
+                fields[name] = values
+            elif name in wanted:
+                stacked[name], coded[name] = values.astype("float32"), names
         if stacked:
-            fields["features"] = np.stack(stacked, axis=-1)
+            fields["features"] = np.stack(list(stacked.values()), axis=-1)
         inputs = tuple(name for name in fields if name not in targets)
-        return load_arrays({WHOLE: fields}, inputs, targets, classes)
+        loaded = load_arrays({WHOLE: fields}, inputs, targets, classes)
+        return replace(loaded, columns={"features": coded} if stacked else {})
 
 
 def _read(file: Path, delimiter: str) -> dict[str, list[str]]:
