@@ -26,6 +26,7 @@ from archspec.train.report.inputs import inputs_at
 from archspec.train.sections import Sections, sections
 from archspec.train.settings import by_output
 from archspec.train.signature import write_signature
+from archspec.train.tensorboard import check_tensorboard, tensorboard
 
 if TYPE_CHECKING:
     import keras
@@ -61,6 +62,7 @@ def train(
     require_loss(document, settings)
     ready = plan(document, graph, settings.data, settings.losses(graph))
     check_validation(document, settings, count(ready.parts.validation))
+    check_tensorboard(document, settings)
     weights = class_weight(document, settings, ready)
     settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
     try:
@@ -98,7 +100,7 @@ class _Run:
         self.draw()
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
-        network, model = self.models()
+        network, model = models(self.graph, self.settings, self.plan)
         sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
         parameters = _parameters(self.graph)["total"]
         self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
@@ -127,40 +129,6 @@ class _Run:
             preprocess.save(self.folder / f"preprocess{several}.keras")
         return fed
 
-    def models(self) -> tuple[keras.Model, keras.Model]:
-        """The network, and the compiled model that trains it."""
-        import keras
-
-        from archspec.build import build
-        from archspec.train.compose import augment_models, compose
-
-        run = self.settings.run
-        augment = augment_models(self.plan.augment)
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(run.precision)
-        try:
-            keras.utils.set_random_seed(run.seed)  # weights do not depend on what was built before
-            network = build(self.graph)
-            model = compose(network, self.graph, augment, tuple(self.settings.losses(self.graph)))
-            model.compile(**self.compile_arguments())
-        finally:
-            keras.config.set_dtype_policy(before)
-        return network, model
-
-    def compile_arguments(self) -> dict[str, Any]:
-        given, losses = self.settings.train, self.settings.losses(self.graph)
-        made = {name: _made(loss) for name, loss in losses.items()}
-        metrics = {name: [*map(_made, each)] for name, each in by_output(given.metrics, tuple(losses)).items()}
-        one = len(losses) == 1  # a single output stands alone, as its target does
-        return {
-            "optimizer": _made(given.optimizer),
-            "loss": next(iter(made.values())) if one else made,
-            "loss_weights": None if one else dict.fromkeys(losses, 1.0) | (given.loss_weights or {}),
-            "metrics": next(iter(metrics.values()), None) if one else metrics,
-            "jit_compile": self.settings.run.jit,
-            "steps_per_execution": given.steps_per_execution,
-        }
-
     def fit(self, model: keras.Model, network: keras.Model, fed: Feeds) -> Record:
         from archspec.train.record import Record
 
@@ -176,7 +144,7 @@ class _Run:
                 **arguments,
                 epochs=given.epochs,
                 class_weight=self.class_weight,
-                callbacks=[*map(_made, given.callbacks), record, *self.tensorboard()],
+                callbacks=[*map(_made, given.callbacks), record, *tensorboard(self.folder, self.settings)],
                 verbose=self.verbose(),
             )
         except KeyboardInterrupt as error:
@@ -190,14 +158,6 @@ class _Run:
             help = "lower the learning rate, clip the gradients (clipnorm: 1.0), or look for NaN among the data"
             raise RunFailed(record.broken, self.folder, help)
         return record
-
-    def tensorboard(self) -> list[keras.callbacks.Callback]:
-        """Keras's own callback writes the logs, on JAX too: archspec has TensorFlow, which writes the files."""
-        import keras
-
-        if not self.settings.run.tensorboard:
-            return []
-        return [keras.callbacks.TensorBoard(self.folder / "tensorboard", write_graph=False)]
 
     def arguments(self, feed: Feed) -> dict[str, Any]:
         """A split as `fit` and `evaluate` take it: a stream has its batches already."""
@@ -291,6 +251,42 @@ class _Run:
             draw(self.graph, self.folder / "network.svg")
         except DrawError as error:
             self.say(f"no picture of the network: {error}")
+
+
+def models(graph: Graph, settings: Sections, plan: Plan) -> tuple[keras.Model, keras.Model]:
+    """The network, and the compiled model that trains it."""
+    import keras
+
+    from archspec.build import build
+    from archspec.train.compose import augment_models, compose
+
+    run = settings.run
+    augment = augment_models(plan.augment)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(run.precision)
+    try:
+        keras.utils.set_random_seed(run.seed)  # weights do not depend on what was built before
+        network = build(graph)
+        model = compose(network, graph, augment, tuple(settings.losses(graph)))
+        model.compile(**_compile_arguments(graph, settings))
+    finally:
+        keras.config.set_dtype_policy(before)
+    return network, model
+
+
+def _compile_arguments(graph: Graph, settings: Sections) -> dict[str, Any]:
+    given, losses = settings.train, settings.losses(graph)
+    made = {name: _made(loss) for name, loss in losses.items()}
+    metrics = {name: [*map(_made, each)] for name, each in by_output(given.metrics, tuple(losses)).items()}
+    one = len(losses) == 1  # a single output stands alone, as its target does
+    return {
+        "optimizer": _made(given.optimizer),
+        "loss": next(iter(made.values())) if one else made,
+        "loss_weights": None if one else dict.fromkeys(losses, 1.0) | (given.loss_weights or {}),
+        "metrics": next(iter(metrics.values()), None) if one else metrics,
+        "jit_compile": settings.run.jit,
+        "steps_per_execution": given.steps_per_execution,
+    }
 
 
 def _made(given: Object | str) -> Any:

@@ -16,6 +16,8 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~#!$])")
 
 def show(metric: str, value: float) -> str:
     """A figure as people read it: rates in per cent."""
+    if "roc_auc" in metric:
+        return f"{value:.4f}"
     share = any(word in metric for word in _SHARES) and not metric.endswith("loss")
     return f"{value:.2%}" if share and 0 <= value <= 1 else f"{value:,.0f}" if metric == "support" else f"{value:.4g}"
 
