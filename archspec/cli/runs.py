@@ -63,9 +63,8 @@ def _list(runs: Sequence[RunFolder]) -> str:
         split, figures = run.figures()
         shown = ", ".join(f"{name} {show(name, value)}" for name, value in list(figures.items())[:4])
         time = "" if run.seconds is None else duration(run.seconds)
-        rows.append(
-            [run.name, shortened(run.status, _STATUS), f"{split}: {shown}" if shown else "", str(run.epochs), time]
-        )
+        status, said = shortened(run.status, _STATUS), f"{split}: {shown}" if shown else ""
+        rows.append([run.name, status, said, str(run.epochs), time])
     return table_text(["run", "status", "figures", "epochs", "time"], rows, 2)
 
 

@@ -36,10 +36,30 @@ class DataError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One named value of each example; `classes` names its classes in order where it is a class label."""
+    """One named value of each example.
+
+    `classes` names its classes in order where it holds class labels; `range` is its smallest and its largest value
+    where they are known.
+    """
 
     type: TensorType
     classes: tuple[str, ...] | None = None
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table that makes up a field or a part of it, and how its text becomes numbers.
+
+    `classes` are numbered in their order where there are any, `onehot` gives each a number of its own; `missing` stands
+    for an empty number, which is an error where it is None. A column of `text` stays as it is.
+    """
+
+    name: str
+    classes: tuple[str, ...] = ()
+    onehot: bool = False
+    text: bool = False
+    missing: float | None = None
 
 
 # Which examples: positions in each of the source's own splits.
@@ -74,8 +94,8 @@ class Loaded:
 
     `sizes` counts the examples of its own splits, `labels` holds class labels by field and split where they are known
     without reading the examples. `inputs` and `targets` are the fields that are meant where the spec does not say.
-    An `ordered` source reads runs of neighbours only, and so is split without shuffling. `columns` says, for fields
-    that are made of a table's columns, their names in order, each with its classes if it is numbered by them.
+    An `ordered` source reads runs of neighbours only, and so is split without shuffling. `columns` are those
+    of a table by the fields that they make up.
     """
 
     fields: Mapping[str, Field]
@@ -86,7 +106,7 @@ class Loaded:
     fingerprint: str
     labels: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     ordered: bool = False
-    columns: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
 
 
 class Source(Model):

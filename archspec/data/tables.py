@@ -30,7 +30,8 @@ def load_arrays(
         if target not in named and _is_label(first[target]) and all(part[target].min() >= 0 for part in parts.values()):
             count = 1 + max(int(part[target].max()) for part in parts.values())
             named[target] = tuple(map(str, range(count)))
-    fields = {name: Field(_element(array), named.get(name)) for name, array in first.items()}
+    ranges = {name: _range([part[name] for part in parts.values()]) for name in first}
+    fields = {name: Field(_element(array), named.get(name), ranges[name]) for name, array in first.items()}
 
     def read(selection: Selection) -> Rows:
         return Arrays(
@@ -50,6 +51,16 @@ def load_arrays(
 
 def _is_label(array: np.ndarray) -> bool:
     return array.ndim == 1 and array.dtype.kind in "iu" and len(array) > 0
+
+
+def _range(arrays: list[np.ndarray]) -> tuple[float, float] | None:
+    """The smallest and the largest value of numbers, NaN aside."""
+    import numpy as np
+
+    filled = [array for array in arrays if array.size and array.dtype.kind in "iuf" and not np.isnan(array).all()]
+    if not filled:
+        return None
+    return float(min(np.nanmin(array) for array in filled)), float(max(np.nanmax(array) for array in filled))
 
 
 def _element(array: np.ndarray) -> TensorType:

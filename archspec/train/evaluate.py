@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,15 +101,17 @@ def load_model(file: Path) -> keras.Model:
     importlib.import_module("archspec.build")  # which registers the layers
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise RunFailed(f"{str(file)!r} cannot be loaded: {_first_line(error)}") from error
 
 
 def _load_weights(network: keras.Model, file: Path) -> None:
     """Only arrays are read: the layers are those of the spec. Raises RunFailed where they do not fit."""
     try:
-        network.load_weights(file)
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # it stays as it is
+            network.load_weights(file)
+    except (ValueError, OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         message = f"the weights of {str(file)!r} do not fit the network: {_first_line(error)}"
         raise RunFailed(message, help="changes may be of data, train and run, not of the network") from error
 

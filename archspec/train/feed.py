@@ -83,7 +83,7 @@ def feed(
     dtypes = {name: graph.nodes[name].outputs[0].dtype for name in plan.inputs}
     if isinstance(rows, Arrays):
         values = dict(rows.values) | {field: apply(model, rows.values[field]) for field, model in models.items()}
-        x = tuple(_cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
+        x = tuple(cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
         return Feed(rows.size, _only(x), _only({n: _target(values[f]) for n, f in plan.targets.items()}))
     return Feed(rows.size, _batches(plan, models, dtypes, rows, batch_size, seed))
 
@@ -164,7 +164,7 @@ def _batches(
     def example(row: Mapping[str, Any]) -> tuple[Any, Any]:
         fields = dict.fromkeys((*plan.inputs.values(), *plan.targets.values()))
         made = {field: steps[field](row[field]) if field in steps else row[field] for field in fields}
-        x = tuple(_cast(made[field], dtypes[name]) for name, field in plan.inputs.items())
+        x = tuple(cast(made[field], dtypes[name]) for name, field in plan.inputs.items())
         return _only(x), _only({name: made[field] for name, field in plan.targets.items()})
 
     options = tf.data.Options()
@@ -188,7 +188,7 @@ def _bytes(spec: Any) -> int:
     return TensorType(tuple(spec.shape), spec.dtype.name).bytes
 
 
-def _cast(values: Any, dtype: str) -> Any:
+def cast(values: Any, dtype: str) -> Any:
     """Values of a field in the dtype of the input: arrays, or tensors in a tf.data pipeline."""
     if isinstance(values, np.ndarray):
         return _tensors(values) if dtype == "string" else values.astype(dtype, copy=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from archspec.data.base import Column
 from archspec.data.plan import Plan
 from archspec.language import Document
 from archspec.tensor import TensorType
@@ -21,13 +22,14 @@ _NAME = "signature.json"
 class InputSignature:
     """One input as the data give it, before any preprocessing: shape without the batch, and dtype.
 
-    `columns` are those of a table that make it up, each with its classes if it is numbered by them.
+    `columns` are those of a table that make it up; `range` is its smallest and its largest value in the training data.
     """
 
     field: str
     shape: tuple[int | None, ...]
     dtype: str
-    columns: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+    range: tuple[float, float] | None = None
 
     @property
     def type(self) -> TensorType:
@@ -48,7 +50,11 @@ def write_signature(folder: Path, document: Document, plan: Plan) -> None:
     fields = plan.source.fields
     inputs = {
         name: InputSignature(
-            field, fields[field].type.shape, fields[field].type.dtype, plan.source.columns.get(field, {})
+            field,
+            fields[field].type.shape,
+            fields[field].type.dtype,
+            plan.source.columns.get(field, ()),
+            fields[field].range,
         )
         for name, field in plan.inputs.items()
     }
@@ -69,7 +75,8 @@ def read_signature(folder: Path) -> Signature:
                 one["field"],
                 tuple(one["shape"]),
                 one["dtype"],
-                {column: tuple(classes) for column, classes in one["columns"].items()},
+                tuple(Column(**column | {"classes": tuple(column["classes"])}) for column in one["columns"]),
+                tuple(one["range"]) if one["range"] else None,
             )
             for name, one in said["inputs"].items()
         }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Len, MinLen
 
-from archspec.data.base import WHOLE, DataError, Loaded, Source, existing
+from archspec.data.base import WHOLE, Column, DataError, Loaded, Source, existing
 from archspec.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Csv(Source):
         fields: dict[str, np.ndarray] = {}
         classes: dict[str, tuple[str, ...]] = {}
         stacked: dict[str, np.ndarray] = {}
-        coded: dict[str, tuple[str, ...]] = {}
+        columns: dict[str, tuple[Column, ...]] = {}
         for name in dict.fromkeys((*wanted, *targets)):
             kind = types.get(name) or _guess(table[name], is_target=name in targets)
             values, names = _convert(file, name, table[name], kind)
@@ -63,14 +64,16 @@ class Csv(Source):
                 if names:
                     classes[name] = names
             if name in wanted and kind == "string":
-                fields[name] = values
+                fields[name], columns[name] = values, (Column(name, text=True),)
             elif name in wanted:
-                stacked[name], coded[name] = values.astype("float32"), names
+                stacked[name] = values.astype("float32")
+                made = Column(name, names, missing=math.nan if kind == "float" else None)
+                columns["features"] = (*columns.get("features", ()), made)
         if stacked:
             fields["features"] = np.stack(list(stacked.values()), axis=-1)
         inputs = tuple(name for name in fields if name not in targets)
         loaded = load_arrays({WHOLE: fields}, inputs, targets, classes)
-        return replace(loaded, columns={"features": coded} if stacked else {})
+        return replace(loaded, columns=columns)
 
 
 def _read(file: Path, delimiter: str) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,6 +69,14 @@ class Images(Source):
             fingerprint=hash_files([file for files, _ in found.values() for file in files], root),
             labels={"label": labels},
         )
+
+    def decoded(self, files: Sequence[Path]) -> Any:
+        """A tf.data.Dataset of files that are no part of the source, read as if they were."""
+        import numpy as np
+
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
+        paths = np.array([str(file) for file in files])
+        return self._open(paths, np.zeros(len(paths), "int32"), height, width).map(lambda row: row["image"])
 
     def _open(self, paths: np.ndarray, codes: np.ndarray, height: int, width: int) -> Any:
         """A tf.data.Dataset of decoded images, in the order of the paths."""

@@ -16,7 +16,7 @@ class Amounts:
     """Collects the figures of an output whose task is `amounts`.
 
     Sums are kept for each value of the target, in float64. R² is the mean over the values of a vector, as scikit-learn
-    has it; over images and sequences it is weighted by the values' variance, or border pixels that never change rule.
+    has it; over images and sequences it is weighted by the values' variance, so that border pixels do not rule it.
     """
 
     def __init__(self, task: Task, examples: int) -> None:
@@ -55,7 +55,7 @@ class Amounts:
     def _r2(self, total: np.ndarray) -> float:
         """Of a value that never changes, 1 where it is met and 0 where not, which is scikit-learn's convention."""
         if self.task.places:
-            return float(1 - self.squared.sum() / total.sum())
+            return float(1 - self.squared[total > 0].sum() / total.sum())
         constant = (self.squared == 0).astype(float)
         ratio = np.divide(self.squared, total, out=1 - constant, where=total > 0)
         return float(np.mean(1 - ratio))

@@ -56,11 +56,12 @@ class Task:
 
 
 def task(
-    output: str, loss: Loss | str, names: Sequence[str] | None, reconstructs: bool, y: np.ndarray, p: np.ndarray
+    output: str, loss: Loss | str, names: Sequence[str] | None, reconstructs: bool, y: np.ndarray | None, p: np.ndarray
 ) -> Task | None:
     """The task of an output, by its loss and the first targets and predictions, or None where it has no figures.
 
-    `names` are the target's classes; an output that `reconstructs` has the same field as an input.
+    `names` are the target's classes; an output that `reconstructs` has the same field as an input. Without targets,
+    those of a binary loss are taken to have two values.
     """
     kind = _by_shape(y, p) if isinstance(loss, str) else type(loss).__name__
     logits = getattr(loss, "from_logits", False)
@@ -72,18 +73,20 @@ def task(
         sparse = kind in _SPARSE
         ignored = getattr(loss, "ignore_class", None)
         return Task(output, "classes", _named(names, width), sparse, scores, p.ndim - 2, ignored)
-    if kind in (*_BINARY, *_OVERLAP) and not reconstructs and _two_valued(y):
+    if kind in (*_BINARY, *_OVERLAP) and not reconstructs and (y is None or _two_valued(y)):
         if width == 1:
             return Task(output, "binary", _named(names, 2), True, scores, max(0, p.ndim - 2))
         return Task(output, "labels", _named(names, width), False, scores, p.ndim - 2)
     return Task(output, "amounts", places=max(0, p.ndim - 2))
 
 
-def _by_shape(y: np.ndarray, p: np.ndarray) -> str:
+def _by_shape(y: np.ndarray | None, p: np.ndarray) -> str:
     """Which loss Keras takes for `crossentropy`."""
     if p.shape[-1] == 1 or p.ndim == 1:
         return "BinaryCrossentropy"
-    return "CategoricalCrossentropy" if y.shape[1:] == p.shape[1:] else "SparseCategoricalCrossentropy"
+    return (
+        "CategoricalCrossentropy" if y is not None and y.shape[1:] == p.shape[1:] else "SparseCategoricalCrossentropy"
+    )
 
 
 def _two_valued(y: np.ndarray) -> bool:
