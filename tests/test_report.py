@@ -332,6 +332,7 @@ def test_a_run_reports_and_is_evaluated_bit_for_bit(fruit: Path, head: tuple[str
     page.assert_stands_alone()
     assert EVIL not in text and EVIL in page.text and "<b>bold</b>" in page.text
     assert "Examples that went wrong" in page.text and "Confusion matrix" in page.text
+    assert "colourred" in page.text or "colourgreen" in page.text  # a column's name and its class, in two cells
     assert EVIL not in (made.path / "report.md").read_text()
     again = evaluate(made.path)
     assert again.metrics == found["metrics"]["test"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archspec.data.base import Column
 from archspec.data.plan import Plan, plan
 from archspec.data.split import count
 from archspec.diagnostics import Diagnostic, SpecError
@@ -214,7 +215,8 @@ class _Run:
             "precision": self.settings.run.precision,
             "seed": self.settings.run.seed,
         }
-        write_report(self.folder, Outcome(results, record.lines, judged, self.shown(judged), environment))
+        shown = self.shown(judged)
+        write_report(self.folder, Outcome(results, record.lines, judged, shown, self.columns(), environment))
         for split in ("test", "validation"):
             if metrics[split]:
                 shown = ", ".join(f"{name} {show(name, value)}" for name, value in metrics[split].items())
@@ -226,6 +228,11 @@ class _Run:
         parts = self.plan.parts
         places = [example.index for each in judged.values() for example in each.collected.examples()]
         return inputs_at(self.plan, parts.test or parts.validation or {}, places)
+
+    def columns(self) -> dict[str, tuple[Column, ...]]:
+        """The columns of a table that make up the inputs, by input."""
+        source = self.plan.source
+        return {name: source.columns[field] for name, field in self.plan.inputs.items() if field in source.columns}
 
     def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> dict[str, Any]:
         """What the run depends on, written before it begins and again with the time it ended."""

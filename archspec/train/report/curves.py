@@ -13,6 +13,7 @@ from archspec.train.report.tags import Html
 
 Lines = Sequence[Mapping[str, float]]
 _BESIDE = ("epoch", "learning_rate", "seconds")
+_DECADE = 10  # a loss that falls by more than this is drawn on a logarithmic scale
 
 # Matplotlib writes colours as numbers: these stand for the page's own, which replace them in the drawing.
 _COLOURS = {"#010203": "var(--ink)", "#010204": "var(--soft)", "#010205": "var(--line)", "#010206": "var(--one)",
@@ -44,13 +45,17 @@ def write_curves(folder: Path, lines: Lines) -> None:
 
 
 def _plot(axes: Any, lines: Lines, name: str, colours: tuple[str | None, str | None]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     series = ((name, "training", "-", colours[0]), (f"val_{name}", "validation", "--", colours[1]))
     for key, label, style, colour in series:
         points = [(line["epoch"], line[key]) for line in lines if key in line]
         if points:
             marker = "." if len(points) == 1 else None
             axes.plot(*zip(*points, strict=True), style, label=label, marker=marker, color=colour)
-    if name.endswith("loss") and all(line[name] > 0 for line in lines if name in line):
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    values = [line[key] for line in lines for key in (name, f"val_{name}") if key in line]
+    if name.endswith("loss") and 0 < _DECADE * min(values) < max(values):
         axes.set_yscale("log")
 
 

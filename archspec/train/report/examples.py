@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from archspec.data.base import Column
 from archspec.train.figures import Example, Judged
 from archspec.train.report.inputs import Row
 from archspec.train.report.pictures import colour, is_picture, mask, picture, value_range
-from archspec.train.report.tags import Html, join, tag
+from archspec.train.report.tags import Html, join, table, tag
 from archspec.train.report.text import shortened
 
 _TEXT = 400  # characters of a text
@@ -17,9 +18,10 @@ _NUMBERS = 12  # numbers of a vector
 _NAME = 60  # characters of a class's name
 
 Rows = Mapping[int, Row]
+Columns = Mapping[str, tuple[Column, ...]]
 
 
-def examples(judged: Judged, rows: Rows) -> Html | None:
+def examples(judged: Judged, rows: Rows, columns: Columns) -> Html | None:
     """The cards of one output's worst examples, the worst first, or None where nothing went wrong."""
     worst = judged.collected.examples()
     if not worst:
@@ -30,7 +32,7 @@ def examples(judged: Judged, rows: Rows) -> Html | None:
     ranges = _ranges([rows[e.index] for e in worst if e.index in rows])
     cards = []
     for example in worst:
-        inputs = [_input(name, value, ranges, len(rows[example.index]) > 1)
+        inputs = [_input(name, value, ranges, columns.get(name, ()), len(rows[example.index]) > 1)
                   for name, value in rows.get(example.index, {}).items()]  # fmt: skip
         if judged.task.segments:
             cards.append(_segmented(judged, example, inputs))
@@ -57,21 +59,32 @@ def _ranges(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
     return {name: value_range(each) for name, each in values.items() if all(is_picture(v) for v in each)}
 
 
-def _input(name: str, value: np.ndarray, ranges: Mapping[str, tuple[float, float]], several: bool) -> Html:
+def _input(
+    name: str, value: np.ndarray, ranges: Mapping[str, tuple[float, float]], columns: Sequence[Column], several: bool
+) -> Html:
     label = tag("div", name, class_="soft") if several else ""
-    return join([label, _shown(name, value, ranges)])
+    return join([label, _shown(name, value, ranges, columns)])
 
 
-def _shown(name: str, value: np.ndarray, ranges: Mapping[str, tuple[float, float]]) -> Html:
+def _shown(name: str, value: np.ndarray, ranges: Mapping[str, tuple[float, float]], columns: Sequence[Column]) -> Html:
     if value.dtype.kind in "OUS" and value.ndim == 0:
         text = value.item()
         text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         return tag("blockquote", shortened(text, _TEXT))
     if name in ranges:
         return picture(value, ranges[name], f"the input {name}")
+    if columns and value.shape == (len(columns),):
+        rows = [(c.name, _cell(c, float(number))) for c, number in zip(columns, value, strict=True)]
+        more = [(f"… ({len(rows)})", "")] if len(rows) > _NUMBERS else []
+        return table(["", ""], [*rows[:_NUMBERS], *more], numbers=1)
     if value.dtype.kind in "uifb" and value.ndim <= 1:
         return tag("p", _numbers(value), class_="soft")
     return tag("p", f"{value.dtype} ({', '.join(map(str, value.shape))})", class_="soft")
+
+
+def _cell(column: Column, number: float) -> str:
+    """A column's number as the table had it."""
+    return _name(column.classes, int(number)) if column.classes else f"{number:.4g}"
 
 
 def _numbers(value: np.ndarray) -> str:

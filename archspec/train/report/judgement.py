@@ -10,7 +10,7 @@ from archspec.train.figures import Judged
 from archspec.train.figures.amounts import Amounts
 from archspec.train.figures.classification import Classes
 from archspec.train.report.curves import roc, scatter
-from archspec.train.report.examples import Rows, examples, legend
+from archspec.train.report.examples import legend
 from archspec.train.report.tags import Html, join, table, tag
 from archspec.train.report.text import shortened, show, title
 
@@ -20,7 +20,8 @@ _CONFUSED = 20  # rows of the table of confusions
 _NAME = 40  # characters of a class's name
 
 
-def judgement(judged: Judged, rows: Rows, headline: str) -> Html:
+def judgement(judged: Judged, cards: Html | None, headline: str) -> Html:
+    """The section; `cards` shows the worst examples, and is None where nothing went wrong."""
     figures = judged.figures
     tiles = [tag("div", tag("b", show(n, v)), tag("span", title(n)), class_="tile") for n, v in figures.items()]
     parts: list[object] = [tag("h2", headline, id=f"output-{judged.task.output}")]
@@ -40,11 +41,10 @@ def judgement(judged: Judged, rows: Rows, headline: str) -> Html:
             parts += [tag("h3", "Predictions"), tag("div", drawing, class_="charts")]
     else:
         parts += _classes(judged)
-    return join([*parts, *_wrong(judged, rows)])
+    return join([*parts, *_wrong(judged, cards)])
 
 
-def _wrong(judged: Judged, rows: Rows) -> list[object]:
-    cards = examples(judged, rows)
+def _wrong(judged: Judged, cards: Html | None) -> list[object]:
     if cards is None:
         return [] if judged.task.kind == "amounts" else [tag("p", "Nothing went wrong here.")]
     if judged.task.kind == "amounts":

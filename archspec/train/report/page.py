@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.train.figures import Judged
 from archspec.train.report.curves import Lines, curve, measured
-from archspec.train.report.examples import Rows
+from archspec.train.report.examples import Columns, Rows, examples
 from archspec.train.report.judgement import judgement
 from archspec.train.report.pictures import inline_svg
 from archspec.train.report.style import CSS
@@ -23,13 +23,14 @@ class Outcome:
     """All that a report tells of a run.
 
     `results` is what results.json holds, `lines` each epoch's figures, `judged` the outputs' figures, `rows` the inputs
-    of the examples that are shown, `environment` what environment.json holds.
+    of the examples that are shown and `columns` those of a table, by input, `environment` what environment.json holds.
     """
 
     results: Mapping[str, Any]
     lines: Lines
     judged: Mapping[str, Judged]
     rows: Rows
+    columns: Columns
     environment: Mapping[str, Any]
 
 
@@ -39,7 +40,7 @@ def page(outcome: Outcome, spec: str, network: str | None) -> Html:
     sections = {"Training": _training(outcome)}
     for name, judged in outcome.judged.items():
         headline = "Predictions" if len(outcome.judged) == 1 else f"Predictions of {name}"
-        sections[headline] = judgement(judged, outcome.rows, headline)
+        sections[headline] = judgement(judged, examples(judged, outcome.rows, outcome.columns), headline)
     drawing = inline_svg(network) if network else None
     if drawing is not None:
         sections["Network"] = join([tag("h2", "Network", id="network"), tag("div", drawing, class_="paper")])
@@ -65,7 +66,7 @@ def _header(results: Mapping[str, Any]) -> Html:
     sizes = ", ".join(f"{size:,} for {_USES[split]}" for split, size in results["examples"].items() if size)
     said = (
         f"{results['parameters']['total']:,} parameters; examples: {sizes}; "
-        f"{results['epochs']} epochs in {duration(results['seconds'])}"
+        f"{results['epochs']} epoch{'' if results['epochs'] == 1 else 's'} in {duration(results['seconds'])}"
     )
     return tag("header", tag("h1", results["name"]), described, tag("p", said, class_="soft"))
 
