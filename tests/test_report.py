@@ -457,8 +457,11 @@ train: {epochs: 20, loss: {total: MeanSquaredError, sign: SparseCategoricalCross
     np.savez(tmp_path / "less.npz", a=a)
     code, _, err = run("predict", made.path, tmp_path / "less.npz")
     assert code == 1 and "no array for the input 'b'" in err
-    code, _, err = run("predict", made.path, tmp_path / "runs")
+    (tmp_path / "empty").mkdir()
+    code, _, err = run("predict", made.path, tmp_path / "empty")
     assert code == 1 and "no images lie in" in err
+    code, _, err = run("predict", made.path, made.path / "curves.png")
+    assert code == 1 and "images are for a network with one input" in err
 
 
 def test_text_and_its_mistakes(tmp_path: Path, run: Run) -> None:

@@ -215,8 +215,8 @@ class _Run:
             "precision": self.settings.run.precision,
             "seed": self.settings.run.seed,
         }
-        shown = self.shown(judged)
-        write_report(self.folder, Outcome(results, record.lines, judged, shown, self.columns(), environment))
+        inputs = self.shown(judged)
+        write_report(self.folder, Outcome(results, record.lines, judged, inputs, self.columns(), environment))
         for split in ("test", "validation"):
             if metrics[split]:
                 shown = ", ".join(f"{name} {show(name, value)}" for name, value in metrics[split].items())
