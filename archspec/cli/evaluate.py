@@ -61,7 +61,7 @@ def _text(found: Evaluation) -> str:
     for output, judged in found.judged.items():
         name = f"predictions of {output}" if len(found.judged) > 1 else "predictions"
         parts.append(table_text([name, ""], [[title(n), show(n, v)] for n, v in judged.figures.items()], 1))
-        rows = judged.by_class()
+        rows = judged.by_class
         if rows:
             columns = list(dict.fromkeys(column for row in rows.values() for column in row))
             shown = [[n, *(show(c, row[c]) if c in row else "" for c in columns)] for n, row in rows.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,7 @@ class Classes:
             truth, predicted, average="macro", sample_weight=counts, zero_division=0
         )
         found |= dict(zip(("precision_macro", "recall_macro", "f1_macro"), scores[:3], strict=True))
-        areas = self.areas()
+        areas = self.areas
         if areas:
             found["roc_auc"] = float(np.mean(list(areas.values())))
         return {name: float(value) for name, value in found.items()}
@@ -162,14 +163,18 @@ class Classes:
         rows = {
             int(code): {name: float(values[i]) for name, values in columns.items()} for i, code in enumerate(labels)
         }
-        for code, area in self.areas().items():
+        for code, area in self.areas.items():
             if code in rows:
                 rows[code]["roc_auc"] = area
         support = np.bincount(truth, weights=counts, minlength=len(self.task.classes))
         return {code: row | {"support": float(support[code])} for code, row in rows.items()}
 
+    @cached_property
     def areas(self) -> Mapping[int, float]:
-        """The area under the ROC curve of each class against the rest; of the second class alone where they are two."""
+        """The area under the ROC curve of each class against the rest; of the second class alone where they are two.
+
+        It is to be read when all examples are collected: a thousand classes take seconds.
+        """
         from sklearn.metrics import roc_auc_score
 
         if self.task.segments:
@@ -186,7 +191,7 @@ class Classes:
         """The ROC curve of two classes: false and true positive rates."""
         from sklearn.metrics import roc_curve
 
-        if len(self.task.classes) != 2 or self.task.segments or not self.areas():
+        if len(self.task.classes) != 2 or self.task.segments or not self.areas:
             return None
         truth, scores = self._sampled()
         false, true, _ = roc_curve(truth == 1, scores[:, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,10 +37,11 @@ class Judged:
     def task(self) -> Task:
         return self.collected.task
 
-    @property
+    @cached_property
     def figures(self) -> dict[str, float]:
         return self.collected.figures()
 
+    @cached_property
     def by_class(self) -> dict[str, dict[str, float]]:
         """The figures of each class by its name; names that come twice get their numbers."""
         if isinstance(self.collected, Amounts):
@@ -60,7 +62,7 @@ class Judged:
         kind = "segmentation" if self.task.segments else self.task.kind
         made: dict[str, Any] = {"task": kind, "split": self.split, "examples": self.size, "figures": self.figures}
         if self.task.kind != "amounts":
-            made["classes"] = self.by_class()
+            made["classes"] = self.by_class
         matrix = self.matrix()
         if matrix is not None:
             made["confusion"] = {"classes": list(self.task.classes), "counts": matrix.tolist()}

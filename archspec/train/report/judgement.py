@@ -91,7 +91,7 @@ def _matrix(names: Sequence[str], counts: np.ndarray) -> Html:
 
 
 def _classes(judged: Judged) -> list[object]:
-    rows = judged.by_class()
+    rows = judged.by_class
     columns = list(dict.fromkeys(name for row in rows.values() for name in row))
     shown = [[shortened(name, _NAME), *(show(c, row[c]) if c in row else "" for c in columns)]
              for name, row in list(rows.items())[:_CLASSES]]  # fmt: skip

@@ -35,7 +35,7 @@ def _judged(name: str, judged: Judged) -> list[str]:
     heading = f"## Predictions of {markdown(name)}\n" if name else "## Predictions\n"
     figures = [[title(figure), show(figure, value)] for figure, value in judged.figures.items()]
     parts = [heading, f"On {judged.size:,} examples of the {judged.split} split.\n", markdown_table(["", ""], figures)]
-    rows = judged.by_class()
+    rows = judged.by_class
     if rows and len(rows) <= _CLASSES:
         columns = list(dict.fromkeys(figure for row in rows.values() for figure in row))
         shown = [[n, *(show(c, row[c]) if c in row else "" for c in columns)] for n, row in rows.items()]
