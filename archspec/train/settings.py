@@ -139,6 +139,7 @@ class Run(Model):
     seed: NonNegative = 0
     jit: Literal["auto"] | bool = "auto"
     checkpoint: Checkpoints = Checkpoints()
+    tensorboard: bool = False
 
 
 def reads_target(loss: FormulaLoss) -> bool:
