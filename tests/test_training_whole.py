@@ -222,8 +222,7 @@ def check_gan(folder: Path) -> None:
         assert first_difference(whole.path, run) is None
         assert ended.metrics == whole.metrics
     assert {"learning_rate_discriminator", "learning_rate_generator", "generator_loss"} <= whole.history[0].keys()
-    before, again = (evaluate(whole.path).metrics for _ in range(2))
-    assert before == again
+    assert evaluate(whole.path).metrics == whole.metrics
     assert "Predictions" not in (whole.path / "report.html").read_text("utf-8")
 
 
@@ -274,9 +273,7 @@ def test_the_report_of_formula_losses(tmp_path: Path) -> None:
     figures, metrics = results(run)["figures"], results(run)["metrics"]["test"]
     assert list(figures) == ["output"] and figures["output"]["task"] == "amounts"
     network = keras.saving.load_model(run / "model.keras")
-    assert figures["output"]["figures"]["mse"] == pytest.approx(
-        results(run)["metrics"]["test"]["mean_squared_error"], 1e-3
-    )
+    assert figures["output"]["figures"]["mse"] == pytest.approx(metrics["mean_squared_error"], 1e-5)
     assert network.output_shape == (None, 64)
 
 
@@ -287,7 +284,7 @@ def test_what_only_a_formula_compares_has_no_figures_of_ours(tmp_path: Path) -> 
     text = (
         "archspec: 1\nname: pairs\ninputs: {left: [4], right: [4]}\nlayers:\n"
         "  - {Dense: 2, from: left, name: a}\n  - {reuse: a, from: right, name: b}\n"
-        "  - op: sum(square(a - b), axis=-1, keepdims=true)\n"
+        "  - expr: sum(square(a - b), axis=-1, keepdims=True)\n"
         "data: {source: {npz: pairs.npz}, targets: {output: same}, split: {test: 0.2}}\n"
         "train: {epochs: 1, loss: {expr: 'target * output + (1 - target) * square(maximum(1 - output, 0))'}}\n"
     )
@@ -306,8 +303,10 @@ def segmentation(folder: Path) -> str:
         mask = np.zeros((16, 16), "uint8")
         top, left = rng.integers(1, 9, 2)
         mask[top : top + 6, left : left + 6] = 1
+        shown = mask.copy()
+        mask[rng.integers(1, 16, 3), rng.integers(0, 16, 3)] ^= 1  # what nobody can know
         mask[0, :] = 255
-        photo = np.where(mask[..., None] == 1, [200, 40, 40], [40, 120, 40]) + rng.integers(0, 30, (16, 16, 3))
+        photo = np.where(shown[..., None] == 1, [200, 40, 40], [40, 120, 40]) + rng.integers(0, 30, (16, 16, 3))
         Image.fromarray(photo.astype("uint8")).save(folder / "photos" / f"{i:02d}.png")
         Image.fromarray(mask).save(folder / "masks" / f"{i:02d}.png")
     return (
@@ -316,7 +315,7 @@ def segmentation(folder: Path) -> str:
         "  - Conv2D: {filters: 2, kernel_size: 1}\n  - Softmax\n"
         "data:\n  source:\n    images: {path: photos, masks: masks, size: 16, classes: [ground, square], ignore: 255}\n"
         "  preprocess: [Rescaling: =1 / 255]\n  split: {test: 0.25}\n  batch_size: 6\n"
-        "train:\n  epochs: 6\n  loss: {SparseCategoricalCrossentropy: {ignore_class: 255}}\n"
+        "train:\n  epochs: 25\n  loss: {SparseCategoricalCrossentropy: {ignore_class: 255}}\n"
         "  optimizer: {Adam: {learning_rate: 0.03}}\n"
     )
 

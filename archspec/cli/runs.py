@@ -45,7 +45,7 @@ def command(paths: tuple[Path, ...], as_json: bool) -> None:
             if as_json:
                 print_json([run.to_json() for run in runs])
             else:
-                click.echo(_list(runs) if runs else f"no runs lie in {folder}")
+                click.echo(_list(folder, runs) if runs else f"no runs lie in {folder}")
             return
         found = compare([read_run(path) for path in paths])
         if as_json:
@@ -54,7 +54,7 @@ def command(paths: tuple[Path, ...], as_json: bool) -> None:
             click.echo(_compared(found))
 
 
-def _list(runs: Sequence[RunFolder]) -> str:
+def _list(folder: Path, runs: Sequence[RunFolder]) -> str:
     from archspec.analysis.table import table_text
     from archspec.train.report.text import duration, shortened, show
 
@@ -64,7 +64,8 @@ def _list(runs: Sequence[RunFolder]) -> str:
         shown = ", ".join(f"{name} {show(name, value)}" for name, value in list(figures.items())[:4])
         time = "" if run.seconds is None else duration(run.seconds)
         status, said = shortened(run.status, _STATUS), f"{split}: {shown}" if shown else ""
-        rows.append([run.name, status, said, str(run.epochs), time])
+        name = run.name if run.path == folder else str(run.path.relative_to(folder))
+        rows.append([name, status, said, str(run.epochs), time])
     return table_text(["run", "status", "figures", "epochs", "time"], rows, 2)
 
 

@@ -16,7 +16,7 @@ from archspec.train.check import check_settings, require_loss
 from archspec.train.environment import choose_backend
 from archspec.train.folder import RunFailed
 from archspec.train.objective.scopes import freeze
-from archspec.train.outcome import evaluated
+from archspec.train.outcome import evaluated, seed_draws
 from archspec.train.runs import RunFolder, open_run, trained_model
 from archspec.train.saved import load_weights, preprocessing
 from archspec.train.sections import Sections
@@ -122,6 +122,7 @@ def _measured(
     size = settings.data.batch_size
     models = {ready.inputs[name]: made for name, made in preprocessing(run, tuple(graph.inputs)).items()}
     fed = feed(ready, graph, models, ready.source.read(selection), size)
-    metrics = evaluated(trainee.model, fed, size)
+    metrics = evaluated(trainee.model, fed, size, settings.run.seed)
+    seed_draws(trainee.network, settings.run.seed)
     judged = judge(trainee.network, ready, settings.losses(graph), fed, split, size)
     return Evaluation(run.path, split, fed.size, metrics, judged)

@@ -140,8 +140,7 @@ def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> 
             print("\nstopping after this step or validation; a second time ends at once", flush=True)
 
     with Stop(said) as stop, status, ready.device, _told(folder, stop), reading(ready.plan.source):
-        return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, ready.initial, folder,
-                    quiet, stop, before).all()  # fmt: skip
+        return _Run(**vars(ready), folder=folder, quiet=quiet, stop=stop, before=before).all()
 
 
 @contextlib.contextmanager
@@ -165,15 +164,9 @@ def _told(folder: Path, stop: Stop) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """One run's parts, which its steps share."""
+class _Run(_Ready):
+    """One run under way."""
 
-    document: Document
-    graph: Graph
-    settings: Sections
-    plan: Plan
-    class_weight: Mapping[int, float] | None
-    initial: tuple[Beginning, ...]
     folder: Path
     quiet: bool
     stop: Stop
@@ -283,9 +276,9 @@ class _Run:
         self, trainee: Trainee, fed: Feeds, record: Record, began: float, started: datetime.datetime
     ) -> dict[str, dict[str, float]]:
         """Measures the network, writes down what came out, and gives the metrics of each split."""
-        losses, size = self.settings.losses(self.graph), self.settings.data.batch_size
-        metrics = measured(trainee.model, fed, record, size)
-        figures = judged(trainee.network, self.plan, losses, fed, size)
+        losses, size, seed = self.settings.losses(self.graph), self.settings.data.batch_size, self.settings.run.seed
+        metrics = measured(trainee.model, fed, record, size, seed)
+        figures = judged(trainee.network, self.plan, losses, fed, size, seed)
         seconds = time.perf_counter() - began
         facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
         made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds)

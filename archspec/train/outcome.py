@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from archspec.analysis.cost import graph_cost
 from archspec.data.base import Column
 from archspec.data.plan import Plan
@@ -26,27 +28,36 @@ if TYPE_CHECKING:
 Metrics = dict[str, dict[str, float]]  # by split and metric
 
 
-def measured(model: keras.Model, fed: Feeds, record: Record, batch_size: int) -> Metrics:
+def measured(model: keras.Model, fed: Feeds, record: Record, batch_size: int, seed: int) -> Metrics:
     """Keras's figures of each split; the training split's are the last epoch's, measured as it went."""
     found: Metrics = {"test": {}, "validation": {}}
     for split, feed in (("test", fed.test), ("validation", fed.validation)):
         if feed:
-            found[split] = evaluated(model, feed, batch_size)
+            found[split] = evaluated(model, feed, batch_size, seed)
     return found | {"train": record.measured()}
 
 
-def evaluated(model: keras.Model, feed: Feed, batch_size: int) -> dict[str, float]:
-    """Keras's figures of one split."""
+def evaluated(model: keras.Model, feed: Feed, batch_size: int, seed: int) -> dict[str, float]:
+    """Keras's figures of one split. What random layers draw follows from the seed alone."""
+    seed_draws(model, seed)
     got = model.evaluate(**feed.arguments(batch_size), verbose=0, return_dict=True)
     return {name: float(value) for name, value in got.items()}
 
 
+def seed_draws(model: keras.Model, seed: int) -> None:
+    """Random layers that draw outside of training, too, draw from here on what they would after any other training."""
+    states = [variable for variable in model.non_trainable_variables if variable.name == "seed_generator_state"]
+    for state, values in zip(states, np.random.default_rng(seed).integers(2**32, size=(len(states), 2)), strict=True):
+        state.assign(values.astype("uint32"))
+
+
 def judged(
-    network: keras.Model, plan: Plan, losses: Mapping[str, Loss | str | None], fed: Feeds, batch_size: int
+    network: keras.Model, plan: Plan, losses: Mapping[str, Loss | str | None], fed: Feeds, batch_size: int, seed: int
 ) -> dict[str, Judged]:
     """The figures of what the network predicts for the test examples, else for those of validation."""
     from archspec.train.figures import judge
 
+    seed_draws(network, seed)
     split, feed = ("test", fed.test) if fed.test else ("validation", fed.validation)
     return judge(network, plan, losses, feed, split, batch_size) if feed else {}
 
