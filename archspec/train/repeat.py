@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,7 @@ def _in_weights(one: Path, two: Path) -> str | None:
     import keras
     import numpy as np
 
-    import archspec.build  # noqa: F401  its layers are to be known to Keras
-
+    import_module("archspec.build")  # whose layers Keras is to know
     networks = [keras.saving.load_model(run / "model.keras", compile=False) for run in (one, two)]
     for before, now in zip(networks[0].weights, networks[1].weights, strict=True):
         values = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in (before, now)]
