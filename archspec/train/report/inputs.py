@@ -9,6 +9,7 @@ import numpy as np
 
 from archspec.data.base import Arrays, Selection
 from archspec.data.plan import Plan
+from archspec.data.split import pick
 
 Row = Mapping[str, np.ndarray]  # the value of each of the network's inputs
 
@@ -18,7 +19,7 @@ def inputs_at(plan: Plan, selection: Selection, places: Iterable[int]) -> dict[i
     wanted = sorted(set(places))
     if not wanted:
         return {}
-    rows = plan.source.read(_pick(selection, np.array(wanted)))
+    rows = plan.source.read(pick(selection, np.array(wanted)))
     found: list[Mapping[str, Any]]
     if isinstance(rows, Arrays):
         found = [{field: values[i] for field, values in rows.values.items()} for i in range(rows.size)]
@@ -28,15 +29,3 @@ def inputs_at(plan: Plan, selection: Selection, places: Iterable[int]) -> dict[i
         place: {name: np.asarray(row[field]) for name, field in plan.inputs.items()}
         for place, row in zip(wanted, found, strict=True)
     }
-
-
-def _pick(selection: Selection, places: np.ndarray) -> Selection:
-    """The examples at these places of the selection's parts laid end to end."""
-    picked: dict[str, np.ndarray] = {}
-    start = 0
-    for part, at in selection.items():
-        here = places[(places >= start) & (places < start + len(at))] - start
-        if len(here):
-            picked[part] = at[here]
-        start += len(at)
-    return picked
