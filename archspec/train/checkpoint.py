@@ -181,7 +181,10 @@ def _variables(trained: Trained, measured: bool) -> dict[str, Any]:
     named = {f"model/{i:06d}": variable for i, variable in enumerate(trained.model.variables)}
     for name, optimizer in trained.optimizers.items():
         for variable in optimizer.variables:
-            own = f"optimizer/{name}/{variable.path.partition('/')[2] or variable.path}"
+            path = variable.path.partition("/")[2] or variable.path
+            own = f"optimizer/{name}/{path}"
+            if own in named:  # one optimizer around another, as half precision has it
+                own = f"optimizer/{name}/inner/{path}"
             assert own not in named, f"two variables of the optimizer are {own}"
             named[own] = variable
     return named | (_metrics(trained) if measured else {})
