@@ -126,7 +126,7 @@ class Maker:
     def blocks(self, root: Sequence[Part]) -> tuple[Panel, ...]:
         overview = self.view.level == "overview"
         rows = self._opened(list(root), 0 if overview else self.view.inline)
-        rows = self._shrunk(rows, MOST_IN_OVERVIEW if overview else self.view.rows)
+        rows = self._shrunk(rows, min(self.view.rows, MOST_IN_OVERVIEW) if overview else self.view.rows)
         if not overview:
             rows = self._chosen(rows)
         micro = [self._micro(kind) for kind in self.shown]
