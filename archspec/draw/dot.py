@@ -163,7 +163,7 @@ def _common(a: Home, b: Home) -> Home:
 def box_attributes(box: Box, style: Style, size: Size, centred: bool) -> Values:
     theme = style.colours.theme
     if box.kind == "point" and box.label:
-        label = f"<{markup.small(box.label, style)}>"
+        label = f"<{'<br/>'.join(markup.small(name, style) for name in box.label.split(', '))}>"
         return {"shape": "plaintext", "style": "", "height": "0.12", "margin": "0.01,0", "label": label}
     if box.kind == "point":
         return {"shape": "point", "width": "0.04", "height": "0.04", "fillcolor": theme.line, "label": ""}
