@@ -20,7 +20,7 @@ from archspec.draw.style import Style
 from archspec.graph.ir import Graph
 
 Marked = Callable[[Figure], Figure]
-FRAME_ROOM = 4.0  # points between a frame and an edge inside it
+FRAME_ROOM = 3.0  # points between a frame and an edge inside it
 MOST_LYING = 10  # boxes of a figure that may lie on a wide page
 WIDE_PAGE = 6.0  # inches
 WIDEST_BOX = 6.6  # inches, wherever there is more
@@ -63,7 +63,7 @@ def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | Non
     letters = face(graphviz, chosen.text_size, chosen.text_size - 1)
     figures = Figures(graph, chosen, marked)
     if chosen.level in ("layers", "raw"):
-        shown = figures.of(BUDGETS[0][0])
+        shown = figures.of(BUDGETS[0])
         candidate = Candidate(shown, style_of(shown, chosen, letters))
         return _within(candidate, next(_composed([candidate], chosen, graphviz, {})), chosen)
     tried: list[tuple[float, Candidate, Composed]] = []
@@ -114,10 +114,12 @@ def _looks(shown: Figure, shapes: str, chosen: Options, letters: Face) -> Iterat
     """A figure as it is asked for, and with narrow boxes of more lines; without what is too wide in any case."""
     style = style_of(shown, chosen.model_copy(update={"shapes": shapes}), letters)
     narrow = [replace(style, limit=times * style.size) for times in NARROW]
-    for own in (style, *narrow):
-        candidate = Candidate(shown, own)
-        if own is narrow[-1] or _widest(candidate) <= chosen.inches * POINTS - MARGIN:
-            yield candidate
+    yield from (own for own in (Candidate(shown, look) for look in (style, *narrow)) if _may_fit(own, chosen))
+    yield Candidate(shown, replace(narrow[-1], straight=False))
+
+
+def _may_fit(candidate: Candidate, chosen: Options) -> bool:
+    return _widest(candidate) <= chosen.inches * POINTS - MARGIN
 
 
 def _within(candidate: Candidate, composed: Composed, chosen: Options) -> tuple[Figure, Composed]:

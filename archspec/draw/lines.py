@@ -31,7 +31,7 @@ def main_ways(inputs: Mapping[str, Sequence[str]]) -> set[tuple[str, str]]:
     for name in reversed(tuple(inputs)):
         heights[name] = 1 + max((heights.get(reader, 0) for reader in readers[name]), default=0)
     longest = {name: max(own, key=heights.__getitem__) for name, own in readers.items() if own}
-    deepest = {name: max(sources, key=lambda source: depths.get(source, 0)) for name, sources in inputs.items() if sources}
+    deepest = {name: max(own, key=lambda source: depths.get(source, 0)) for name, own in inputs.items() if own}
     return {(source, name) for name, source in deepest.items() if longest[source] == name}
 
 

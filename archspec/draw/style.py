@@ -10,7 +10,10 @@ from archspec.draw.palette import Colours
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`rankdir` is Graphviz's; `shapes` says where tensors' shapes stand; no box gets wider than `limit` points."""
+    """`rankdir` is Graphviz's; `shapes` says where tensors' shapes stand; no box gets wider than `limit` points.
+
+    Where columns need not be `straight`, a panel takes less width.
+    """
 
     colours: Colours = field(default_factory=Colours)
     size: int = 8
@@ -20,6 +23,7 @@ class Style:
     u: bool = False
     face: Face = field(default_factory=Face)
     limit: float = float("inf")
+    straight: bool = True
 
     @property
     def small(self) -> int:
