@@ -139,7 +139,7 @@ class Writer:
         return found | placed(self.layout.nodes[box.id]) if self.layout else found
 
     def _edge(self, edge: Edge) -> Values:
-        found = edge_attributes(edge, self.style)
+        found = edge_attributes(edge, self.style) | ({"arrowhead": "none"} if self.kinds[edge.head] == "point" else {})
         if not self.layout:
             if self.style.lying and self.style.shapes == "edge" and edge.kind == "main":
                 found |= {"label": f" {literal(self.shapes[edge.tail])} "} if self.shapes[edge.tail] else {}

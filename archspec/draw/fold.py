@@ -161,7 +161,7 @@ class Maker:
             kept = {id(row) for row in rows if self.kind_of(row) in chief}
             rows = self._merged(rows, self.view.nodes - need, kept)
         room = self.view.nodes - len(rows)
-        alone = [row for row in rows if self.kind_of(row) in chief]
+        alone = [row for row in rows if self.kind_of(row) in chief and len(members_of(row)) > 1]
         if self.view.frames and len(alone) == len(chief) == 1 and sizes[chief[0]] <= min(room + 1, MOST_INSIDE):
             self.framed.add(alone[0].path)
             room -= sizes[chief[0]] - 1
