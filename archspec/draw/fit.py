@@ -24,7 +24,9 @@ FRAME_ROOM = 3.0  # points between a frame and an edge inside it
 MOST_LYING = 10  # boxes of a figure that may lie on a wide page
 WIDE_PAGE = 6.0  # inches
 WIDEST_BOX = 6.6  # inches, wherever there is more
-NARROW = (12.5, 10.0)  # times the text's size, what boxes may be wide where wider ones do not fit
+# How boxes get narrow where wider ones do not fit: the most that those of the network and of its blocks may be wide,
+# times the text's size, and whether columns still stand straight.
+NARROW = ((12.5, 12.5, True), (10.0, 10.0, True), (10.0, 10.0, False), (10.0, 8.0, True), (10.0, 8.0, False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,12 @@ class Figures:
 def _looks(shown: Figure, shapes: str, chosen: Options, letters: Face) -> Iterator[Candidate]:
     """A figure as it is asked for, and with narrow boxes of more lines; without what is too wide in any case."""
     style = style_of(shown, chosen.model_copy(update={"shapes": shapes}), letters)
-    narrow = [replace(style, limit=times * style.size) for times in NARROW]
-    yield from (own for own in (Candidate(shown, look) for look in (style, *narrow)) if _may_fit(own, chosen))
-    yield Candidate(shown, replace(narrow[-1], straight=False))
+    looks = [
+        replace(style, limit=outer * style.size, narrow=inner * style.size, straight=straight)
+        for outer, inner, straight in NARROW
+    ]
+    yield from (own for own in (Candidate(shown, look) for look in (style, *looks[:-1])) if _may_fit(own, chosen))
+    yield Candidate(shown, looks[-1])
 
 
 def _may_fit(candidate: Candidate, chosen: Options) -> bool:
