@@ -14,7 +14,7 @@ from archspec.draw.model import Figure
 from archspec.draw.style import Style
 from archspec.draw.wrap import wrapped
 
-GAP = 7.0  # points between panels
+GAP = 5.0  # points between panels
 MARGIN = 3.4  # points that Graphviz adds to a figure: its pad of 0.02 in on both sides, half a line's width
 MOST_ASPECT = 2.19  # height to width, above which a column is wrapped
 MOST_HEIGHT = 9.0  # inches of text on a page

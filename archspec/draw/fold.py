@@ -126,7 +126,7 @@ class Maker:
     def blocks(self, root: Sequence[Part]) -> tuple[Panel, ...]:
         overview = self.view.level == "overview"
         rows = self._opened(list(root), 0 if overview else self.view.inline)
-        rows = self._shrunk(rows, MOST_IN_OVERVIEW if overview else self.view.rows)
+        rows = self._shrunk(rows, min(self.view.rows, MOST_IN_OVERVIEW) if overview else self.view.rows)
         if not overview:
             rows = self._chosen(rows)
         micro = [self._micro(kind) for kind in self.shown]
@@ -161,7 +161,7 @@ class Maker:
             kept = {id(row) for row in rows if self.kind_of(row) in chief}
             rows = self._merged(rows, self.view.nodes - need, kept)
         room = self.view.nodes - len(rows)
-        alone = [row for row in rows if self.kind_of(row) in chief]
+        alone = [row for row in rows if self.kind_of(row) in chief and len(members_of(row)) > 1]
         if self.view.frames and len(alone) == len(chief) == 1 and sizes[chief[0]] <= min(room + 1, MOST_INSIDE):
             self.framed.add(alone[0].path)
             room -= sizes[chief[0]] - 1
