@@ -23,7 +23,7 @@ MOST_COLUMNS = 4
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A figure with everything in its place: the DOT, its size in points, whether its main panel and those of blocks lie."""
+    """A figure with everything in its place: the DOT, its size in points, whether the network lies, and its blocks."""
 
     dot: str
     width: float

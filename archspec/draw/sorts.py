@@ -20,7 +20,7 @@ def with_sorts(items: Sequence[Part], graph: Graph) -> list[Part]:
         if isinstance(item, Scope) and (word := _word(item)):
             found = sorts.setdefault(item.kind, {})
             found[word] = max(found.get(word, item), item, key=lambda scope: len(scope.nodes))
-    apart = {kind for kind, found in sorts.items() if len(found) == 2 and _unlike(*found.values(), graph)}
+    apart = {kind for kind, found in sorts.items() if len(found) == 2 and _unlike(list(found.values()), graph)}
     return [
         replace(item, sort=_word(item)) if isinstance(item, Scope) and item.kind in apart else item for item in items
     ]
@@ -32,9 +32,9 @@ def _word(scope: Scope) -> str:
     return ("reduction" if strides[0] > 1 else "normal") if strides else ""
 
 
-def _unlike(one: Scope, other: Scope, graph: Graph) -> bool:
+def _unlike(scopes: Sequence[Scope], graph: Graph) -> bool:
     """Whether no more than half of what they hold is the same."""
-    mine, theirs = (_contents(scope, graph) for scope in (one, other))
+    mine, theirs = (_contents(scope, graph) for scope in scopes)
     least = min(mine.total(), theirs.total())
     return least >= LEAST_INSIDE and 2 * (mine & theirs).total() <= least
 
