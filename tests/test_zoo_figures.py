@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(engine() is None, reason="needs Graphviz")
 
 DRAWN = [f"{name}@{variant}" for name, variants in VARIANTS.items() for variant in variants]
 LEAST = {  # nodes of figures that are hard to fit, below which they would be nearly empty
-    "transformer": 24, "t5": 20, "googlenet_aux": 20, "nasnet": 14, "amoebanet": 14, "deconvnet": 17, "clip": 20,
+    "transformer": 24, "t5": 20, "googlenet_aux": 20, "nasnet": 17, "amoebanet": 17, "deconvnet": 17, "clip": 20,
     "inception@v2": 14, "swin": 20, "bert": 15, "vit": 12, "gpt2": 11,
 }  # fmt: skip
 
@@ -41,6 +41,14 @@ def test_an_overview_of_every_spec_fits_a_column(spec: str) -> None:
 @pytest.mark.parametrize("spec", LEAST)
 def test_no_figure_is_nearly_empty(spec: str) -> None:
     assert made(spec)[2].nodes >= LEAST[spec]
+
+
+@pytest.mark.parametrize("spec", ["nasnet", "amoebanet"])
+def test_normal_and_reduction_cells_are_told_apart(spec: str) -> None:
+    macro, cell = made(spec)[0].panels
+    rows = [(box.label, box.times) for box in boxes(macro.items) if box.label.endswith(" cell")]
+    assert rows[-5:] == [("normal cell", 4), *[("reduction cell", 1), ("normal cell", 4)] * 2]
+    assert cell.title == "normal cell" and cell.times == 12
 
 
 def residuals(panel: Panel) -> int:

@@ -23,12 +23,13 @@ MOST_COLUMNS = 4
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A figure with everything in its place: the DOT, its size in points, whether its main panel lies."""
+    """A figure with everything in its place: the DOT, its size in points, whether the network lies, and its blocks."""
 
     dot: str
     width: float
     height: float
     lying: bool = False
+    across: bool = False
 
     def excess(self, inches: float) -> float:
         """How far it is from fitting its page; 0 where it does."""
@@ -63,7 +64,7 @@ def compose(figure: Figure, layouts: Sequence[Layout], style: Style, width: floa
         if not tried[-1][0]:
             break
     best = min(tried, key=lambda way: way[0])[1]
-    return Composed(_written(figure, best, style), *_size(best.rect), lying=style.lying)
+    return Composed(_written(figure, best, style), *_size(best.rect), style.lying, style.across)
 
 
 def _size(rect: Rect) -> tuple[float, float]:

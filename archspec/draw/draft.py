@@ -19,7 +19,8 @@ from archspec.draw.labels import (
     types_text,
 )
 from archspec.draw.model import Box, Edge, Group, Panel, Strip, boxes
-from archspec.draw.parts import STRIPS, SYMBOLS, Part, Run, Scope, Unit
+from archspec.draw.parts import STRIPS, SYMBOLS
+from archspec.draw.pieces import Part, Run, Scope, Unit
 from archspec.draw.wiring import Homes, Wiring, with_inner
 from archspec.draw.words import arguments, attends, contents, members_of, numbers, row_name, settings, where
 from archspec.graph.ir import Node

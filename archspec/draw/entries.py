@@ -24,7 +24,7 @@ def _entered(group: Group, lines: list[Edge]) -> Group:
         if edge.head in own and edge.tail not in own:
             ways.setdefault(edge.tail, []).append(edge)
     points: list[Box] = []
-    for tail, forks in ways.items():
+    for forks in ways.values():
         if len(forks) == 1:
             continue
         point = Box(f"{group.id}in{len(points) + 1}", "point", "", "fork")

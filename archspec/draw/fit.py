@@ -22,11 +22,19 @@ from archspec.graph.ir import Graph
 Marked = Callable[[Figure], Figure]
 FRAME_ROOM = 3.0  # points between a frame and an edge inside it
 MOST_LYING = 10  # boxes of a figure that may lie on a wide page
+ACROSS = 7.5  # times the text's size, boxes of blocks whose panels lie, so that many branches stand above each other
 WIDE_PAGE = 6.0  # inches
 WIDEST_BOX = 6.6  # inches, wherever there is more
 # How boxes get narrow where wider ones do not fit: the most that those of the network and of its blocks may be wide,
 # times the text's size, and whether columns still stand straight.
-NARROW = ((12.5, 12.5, True), (10.0, 10.0, True), (10.0, 10.0, False), (10.0, 8.0, True), (10.0, 8.0, False))
+NARROW = (
+    (12.5, 12.5, True),
+    (12.5, 12.5, False),
+    (10.0, 10.0, True),
+    (10.0, 10.0, False),
+    (10.0, 9.0, False),
+    (10.0, 8.0, False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,8 @@ class Budget:
 # From much to little.
 BUDGETS = (
     Budget(25, 16, 14), Budget(25, 16, 14, False), Budget(25, 12, 8), Budget(25, 12, 8, False), Budget(25, 9, 8, False),
-    *(Budget(nodes, 9, 6, False) for nodes in (22, 18, 15, 12)), Budget(8, 8, 5, False),
+    *(Budget(nodes, rows, 6, False) for nodes, rows in ((22, 9), (18, 9), (18, 8), (15, 9), (12, 9))),
+    Budget(8, 8, 5, False),
     *(Budget(nodes, nodes, nodes - 2, False) for nodes in range(6, 1, -1)),
 )  # fmt: skip
 OVERVIEWS = tuple(Budget(rows, rows, 0) for rows in (12, 10, 8, 7, 6, 5, 4, 3, 2))
@@ -121,6 +130,8 @@ def _looks(shown: Figure, shapes: str, chosen: Options, letters: Face) -> Iterat
     ]
     yield from (own for own in (Candidate(shown, look) for look in (style, *looks[:-1])) if _may_fit(own, chosen))
     yield Candidate(shown, looks[-1])
+    if len(shown.panels) > 1:
+        yield Candidate(shown, replace(style, limit=NARROW[0][0] * style.size, narrow=ACROSS * style.size, across=True))
 
 
 def _may_fit(candidate: Candidate, chosen: Options) -> bool:

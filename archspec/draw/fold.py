@@ -12,7 +12,8 @@ from archspec.draw.draft import Draft
 from archspec.draw.labels import types_text
 from archspec.draw.lines import long_skips, main_wires
 from archspec.draw.model import Figure, Level, Panel, boxes
-from archspec.draw.parts import Part, Parts, Run, Scope, Unit, flat, scopes, staged
+from archspec.draw.parts import Parts
+from archspec.draw.pieces import Part, Run, Scope, Unit, flat, scopes, staged
 from archspec.draw.words import attends, environment, members_of, varying
 from archspec.graph.ir import Graph
 
@@ -148,7 +149,8 @@ class Maker:
         sizes = {kind: self._boxes_of(kind) for kind in self.members}
         chief = [kind for kind, members in self.members.items() if self._share(members) >= 0.2 and sizes[kind] > 1]
         need = sum(sizes[kind] for kind in chief)
-        if len(chief) > 1 and len(rows) + need > self.view.nodes:
+        sorts = any(members[0].sort for members in self.members.values())  # what they hold has as many sorts
+        if len(chief) > 1 and not sorts and len(rows) + need > self.view.nodes:
             self.opens = False  # what they hold has panels of its own
             self._collect_all(rows)
             small = {kind: self._boxes_of(kind) for kind in self.members}

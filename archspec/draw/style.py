@@ -26,6 +26,7 @@ class Style:
     limit: float = float("inf")
     narrow: float = float("inf")
     straight: bool = True
+    across: bool = False
 
     @property
     def small(self) -> int:
@@ -36,6 +37,6 @@ class Style:
         return self.rankdir == "LR"
 
     def inside(self) -> Style:
-        """That of the panels of blocks, which stand whatever way the network lies."""
-        rankdir = "BT" if self.rankdir == "BT" else "TB"
+        """That of the panels of blocks, which stand whatever way the network lies, but for those that go `across`."""
+        rankdir = "LR" if self.across else "BT" if self.rankdir == "BT" else "TB"
         return replace(self, u=False, rankdir=rankdir, limit=min(self.limit, self.narrow))
