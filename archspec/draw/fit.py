@@ -66,16 +66,14 @@ class Candidate:
     style: Style
 
 
-def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | None = None) -> tuple[Figure, Composed]:
+def fitted(figures: Figures, chosen: Options, graphviz: Engine) -> tuple[Figure, Composed]:
     """The figure with the most in it that fits; where none does, the nearest. Raises DrawError where that is too wide.
 
     The levels `layers` and `raw` may be as tall as they like, and as wide where no width is given.
     """
     letters = face(graphviz, chosen.text_size, chosen.text_size - 1)
-    figures = Figures(graph, chosen, marked)
     if chosen.level in ("layers", "raw"):
-        shown = figures.of(BUDGETS[0])
-        candidate = Candidate(shown, style_of(shown, chosen, letters))
+        candidate = Candidate(figures.first, style_of(figures.first, chosen, letters))
         return _within(candidate, next(_composed([candidate], chosen, graphviz, {})), chosen)
     tried: list[tuple[float, Candidate, Composed]] = []
     drawn: dict[str, Layout] = {}
@@ -104,11 +102,16 @@ def _candidates(figures: Figures, chosen: Options, letters: Face) -> Iterator[Ca
 
 
 class Figures:
-    """The figures of a graph, each made once."""
+    """The figures of a graph, each made once; `marked` changes each. They raise DrawError."""
 
-    def __init__(self, graph: Graph, chosen: Options, marked: Marked | None) -> None:
+    def __init__(self, graph: Graph, chosen: Options, marked: Marked | None = None) -> None:
         self.graph, self.view, self.marked = graph, chosen.view(), marked
         self.made: dict[Budget, Figure] = {}
+
+    @property
+    def first(self) -> Figure:
+        """The one with the most in it."""
+        return self.of(BUDGETS[0])
 
     def of(self, budget: Budget) -> Figure:
         if budget not in self.made:
