@@ -13,7 +13,7 @@ from archspec.draw.labels import types_text
 from archspec.draw.lines import long_skips, main_wires
 from archspec.draw.model import Figure, Level, Panel, boxes
 from archspec.draw.parts import Parts
-from archspec.draw.pieces import Part, Run, Scope, Unit, flat, scopes, staged
+from archspec.draw.pieces import Part, Run, Scope, Unit, flat, followers, scopes, staged
 from archspec.draw.words import attends, environment, members_of, varying
 from archspec.graph.ir import Graph
 
@@ -139,7 +139,8 @@ class Maker:
             names = sorted({scope.kind[1] for scope in scopes(root)})
             raise FoldError(f"there is no block {self.view.block!r} of more than one box; there are {_some(names)}")
         kind = ("block", self.view.block)
-        self._collect(kind, found, [0])
+        later = {id(part) for part in followers(root)}
+        self._collect(kind, found, [i for i, scope in enumerate(found) if id(scope) not in later])
         self.shown[kind] = "block1"
         return self._micro(kind)
 

@@ -97,6 +97,15 @@ def scopes(parts: Sequence[Part]) -> list[Scope]:
     return found
 
 
+def followers(parts: Sequence[Part]) -> Iterator[Part]:
+    """What comes second or later in a run."""
+    for part in parts:
+        if isinstance(part, Run):
+            yield from part.members[1:]
+        if not isinstance(part, Unit):
+            yield from followers(part.members if isinstance(part, Run) else part.items)
+
+
 def staged(scope: Scope) -> bool:
     """Whether it is a stage: one run of a block, which one row tells."""
     return len(scope.items) == 1 and isinstance(scope.items[0], Run) and isinstance(scope.items[0].members[0], Scope)
