@@ -254,7 +254,18 @@ def test_the_transformer_shows_encoder_and_decoder_layer_by_layer() -> None:
     encoder = [box.label for box in boxes(shown["encoder"].items) if box.kind != "point"]
     assert encoder == ["attention 8 heads", "+", "LayerNorm", "dense 2048", "dense 512", "+", "LayerNorm"]
     entries = [box.label for box in boxes(shown["decoder"].items) if box.kind == "point"]
-    assert entries[0] == "x" and {"target_mask", "source_mask"} < set(entries) and "" not in entries
+    assert entries == ["x", "target_mask", "memory, source_mask"]
+
+
+def test_a_block_alone_has_the_formals_of_all_its_uses() -> None:
+    (panel,) = figure(graph_of("resnet@resnet50"), View("block", "bottleneck")).panels
+    assert (panel.formals, panel.times) == (("c", "s"), 16)
+    assert {"3×3, c, /s", "1×1, 4c, /s"} < {box.label for box in boxes(panel.items)}
+
+
+def test_what_only_some_uses_have_stands_in_brackets() -> None:
+    labels = [box.label for box in every_box(figure(graph_of("clip"))) if "heads" in box.label]
+    assert labels == ["attention c/64 heads, (causal)"]
 
 
 def test_attention_of_several_layers_is_one_box() -> None:

@@ -20,7 +20,7 @@ from archspec import load
 from archspec.draw import DrawError, draw, engine, options
 from archspec.draw.compose import Composed
 from archspec.draw.engine import FONT, face, layouts, render
-from archspec.draw.fit import fitted
+from archspec.draw.fit import Figures, fitted
 from archspec.draw.geometry import Layout, Place, Rect, halved, read, samples
 from archspec.draw.markup import lines, width
 from archspec.draw.metrics import Face
@@ -68,7 +68,8 @@ def graph_of(spec: str) -> Graph:
 def made(graph: Graph | str, **given: Any) -> tuple[Figure, Composed, Report]:
     graphviz = engine()
     assert graphviz
-    shown, composed = fitted(graph_of(graph) if isinstance(graph, str) else graph, options(given), graphviz)
+    chosen = options(given)
+    shown, composed = fitted(Figures(graph_of(graph) if isinstance(graph, str) else graph, chosen), chosen, graphviz)
     return shown, composed, report(shown, composed, graphviz)
 
 
@@ -149,10 +150,10 @@ def test_graphviz_runs_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     face.cache_clear()
     graphviz = engine()
     assert graphviz
-    fitted(graph_of("resnet@resnet152"), options(), graphviz)
+    fitted(Figures(graph_of("resnet@resnet152"), options()), options(), graphviz)
     assert len(runs) == 2
     runs.clear()
-    fitted(graph_of("transformer"), options(), graphviz)
+    fitted(Figures(graph_of("transformer"), options()), options(), graphviz)
     assert len(runs) <= 4
 
 

@@ -86,6 +86,9 @@ def randomise(model: keras.Model, images: np.ndarray, seed: int) -> None:
         else:
             value = random.normal(0, 0.2, shape)
         weight.assign(value / 128 if weight is kernels[0] else value)  # images have numbers up to 255
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with what it derives from its weights
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:

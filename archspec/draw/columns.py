@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from archspec.draw.parts import STRIPS, Part, Run, Unit
+from archspec.draw.parts import STRIPS
+from archspec.draw.pieces import Part, Run, Unit
 from archspec.graph.ir import Graph, Use
 
 Column = list[Part | None]  # a part for each use, None where it lacks it

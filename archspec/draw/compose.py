@@ -14,7 +14,7 @@ from archspec.draw.model import Figure
 from archspec.draw.style import Style
 from archspec.draw.wrap import wrapped
 
-GAP = 7.0  # points between panels
+GAP = 5.0  # points between panels
 MARGIN = 3.4  # points that Graphviz adds to a figure: its pad of 0.02 in on both sides, half a line's width
 MOST_ASPECT = 2.19  # height to width, above which a column is wrapped
 MOST_HEIGHT = 9.0  # inches of text on a page
@@ -23,12 +23,13 @@ MOST_COLUMNS = 4
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A figure with everything in its place: the DOT, its size in points, whether its main panel lies."""
+    """A figure with everything in its place: the DOT, its size in points, whether the network lies, and its blocks."""
 
     dot: str
     width: float
     height: float
     lying: bool = False
+    across: bool = False
 
     def excess(self, inches: float) -> float:
         """How far it is from fitting its page; 0 where it does."""
@@ -63,7 +64,7 @@ def compose(figure: Figure, layouts: Sequence[Layout], style: Style, width: floa
         if not tried[-1][0]:
             break
     best = min(tried, key=lambda way: way[0])[1]
-    return Composed(_written(figure, best, style), *_size(best.rect), lying=style.lying)
+    return Composed(_written(figure, best, style), *_size(best.rect), style.lying, style.across)
 
 
 def _size(rect: Rect) -> tuple[float, float]:

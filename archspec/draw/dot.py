@@ -80,6 +80,9 @@ class Writer:
         self.panel, self.style, self.layout = panel, style, layout
         self.sizes = sizes(panel, style)
         self.shapes = {box.id: box.shape for box in boxes(panel.items)}
+        self.kinds = {box.id: box.kind for box in boxes(panel.items)}
+        self.columns = {id: number for number, ids in enumerate(stacks(panel)) for id in ids}
+        self.side = "w" if sum(kind == "point" for kind in self.kinds.values()) > 1 else "e"
         self.homes = dict(_homes(panel.items))
         self.edges: dict[Home, list[Edge]] = {}
         for edge in panel.edges:
@@ -113,7 +116,7 @@ class Writer:
     def _panel(self) -> Values:
         panel = self.panel
         formals = f" ({', '.join(panel.formals)})" if panel.formals else ""
-        return self._frame(markup.heading(panel.title, formals, "", panel.times, self.style)) | {"margin": "4"}
+        return self._frame(markup.heading(panel.title, formals, "", panel.times, self.style)) | {"margin": "3"}
 
     def _group(self, group: Group) -> Values:
         widest = max((self.sizes[box.id].width for box in boxes(group.items) if box.id in self.sizes), default=0.0)
@@ -131,18 +134,27 @@ class Writer:
 
     def _box(self, box: Box) -> Values:
         found = box_attributes(box, self.style, self.sizes.get(box.id, Size(0.0)), bool(self.panel.title))
+        if self.style.straight and not self.layout and not (box.kind == "point" and box.label):
+            found["group"] = f"column{self.columns[box.id]}"
         return found | placed(self.layout.nodes[box.id]) if self.layout else found
 
     def _edge(self, edge: Edge) -> Values:
-        found = edge_attributes(edge, self.style)
+        found = edge_attributes(edge, self.style) | ({"arrowhead": "none"} if self.kinds[edge.head] == "point" else {})
         if not self.layout:
             if self.style.lying and self.style.shapes == "edge" and edge.kind == "main":
                 found |= {"label": f" {literal(self.shapes[edge.tail])} "} if self.shapes[edge.tail] else {}
-            return {"weight": MAIN_WEIGHT if edge.kind == "main" else OTHER_WEIGHT} | found
+            return {"weight": MAIN_WEIGHT if edge.kind == "main" else OTHER_WEIGHT} | self._ports(edge) | found
         way = self.layout.ways.get((edge.tail, edge.head))
         if way and way.label and "label" not in found:
             found["label"] = literal(self.shapes[edge.tail])
         return found | placed_way(way) if way else found
+
+    def _ports(self, edge: Edge) -> Values:
+        """A way around meets the sum's side, and leaves the side of a box of the same column: a D."""
+        if edge.kind != "residual" or self.style.lying or not self.style.straight:
+            return {}
+        beside = self.columns[edge.tail] == self.columns[edge.head] and self.kinds[edge.tail] in markup.ROWS
+        return {"headport": self.side} | ({"tailport": self.side} if beside else {})
 
 
 def _homes(items: tuple[Box | Group, ...], home: Home = ()) -> Iterator[tuple[str, Home]]:
@@ -163,7 +175,7 @@ def _common(a: Home, b: Home) -> Home:
 def box_attributes(box: Box, style: Style, size: Size, centred: bool) -> Values:
     theme = style.colours.theme
     if box.kind == "point" and box.label:
-        label = f"<{markup.small(box.label, style)}>"
+        label = f"<{'<br/>'.join(markup.small(name, style) for name in box.label.split(', '))}>"
         return {"shape": "plaintext", "style": "", "height": "0.12", "margin": "0.01,0", "label": label}
     if box.kind == "point":
         return {"shape": "point", "width": "0.04", "height": "0.04", "fillcolor": theme.line, "label": ""}

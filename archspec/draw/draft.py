@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archspec.draw.columns import Column, columns
+from archspec.draw.entries import with_entries
 from archspec.draw.labels import (
     common_words,
     formal_name,
@@ -18,7 +19,8 @@ from archspec.draw.labels import (
     types_text,
 )
 from archspec.draw.model import Box, Edge, Group, Panel, Strip, boxes
-from archspec.draw.parts import STRIPS, SYMBOLS, Part, Run, Scope, Unit
+from archspec.draw.parts import STRIPS, SYMBOLS
+from archspec.draw.pieces import Part, Run, Scope, Unit
 from archspec.draw.wiring import Homes, Wiring, with_inner
 from archspec.draw.words import arguments, attends, contents, members_of, numbers, row_name, settings, where
 from archspec.graph.ir import Node
@@ -208,8 +210,11 @@ class Draft:
         known = {box.id: box for box in boxes(items)}
         wiring = Wiring(self.graph, self.homes, known, instances, self.id, self.micro)
         results, last = self._results()
-        filled = (*wiring.points(), *(with_inner(item, wiring.inner) for item in items), *results)
-        lines = (*wiring.edges(self.maker.main), *last)
+        filled: tuple[Box | Group, ...] = tuple(with_inner(item, wiring.inner) for item in items)
+        lines = wiring.edges(self.maker.main)
+        if not self.whole:
+            filled, lines = with_entries(filled, lines)
+        filled, lines = (*wiring.points(), *filled, *results), (*lines, *last)
         chain = all(line.kind == "main" for line in lines)
         notes = _notes([replace(box, where=f"{box.where} (else identity)") if box.id in wiring.around else box
                         for box in known.values() if box.where])  # fmt: skip

@@ -20,11 +20,21 @@ from archspec.draw.style import Style
 from archspec.graph.ir import Graph
 
 Marked = Callable[[Figure], Figure]
-FRAME_ROOM = 4.0  # points between a frame and an edge inside it
+FRAME_ROOM = 3.0  # points between a frame and an edge inside it
 MOST_LYING = 10  # boxes of a figure that may lie on a wide page
+ACROSS = 7.5  # times the text's size, boxes of blocks whose panels lie, so that many branches stand above each other
 WIDE_PAGE = 6.0  # inches
 WIDEST_BOX = 6.6  # inches, wherever there is more
-NARROW = 12.5  # times the text's size
+# How boxes get narrow where wider ones do not fit: the most that those of the network and of its blocks may be wide,
+# times the text's size, and whether columns still stand straight.
+NARROW = (
+    (12.5, 12.5, True),
+    (12.5, 12.5, False),
+    (10.0, 10.0, True),
+    (10.0, 10.0, False),
+    (10.0, 9.0, False),
+    (10.0, 8.0, False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +44,18 @@ class Budget:
     nodes: int
     rows: int
     inline: int
-    frames: bool = False
+    frames: bool = True
 
 
-# From much to little; those of a line show the same, arranged another way.
+# From much to little.
 BUDGETS = (
-    (Budget(25, 16, 14, True), Budget(25, 16, 14)),
-    (Budget(25, 12, 8, True), Budget(25, 12, 8)),
-    (Budget(18, 9, 6),),
-    (Budget(12, 9, 6),),
-    (Budget(8, 8, 5),),
-    (Budget(6, 6, 4),),
-    (Budget(5, 5, 3),),
-    (Budget(4, 4, 2),),
-)
-BATCHES = (1, 3, 4, 4, 99)  # trials laid out in one run of Graphviz; most figures fit at the first
+    Budget(25, 16, 14), Budget(25, 16, 14, False), Budget(25, 12, 8), Budget(25, 12, 8, False), Budget(25, 9, 8, False),
+    *(Budget(nodes, rows, 6, False) for nodes, rows in ((22, 9), (18, 9), (18, 8), (15, 9), (12, 9))),
+    Budget(8, 8, 5, False),
+    *(Budget(nodes, nodes, nodes - 2, False) for nodes in range(6, 1, -1)),
+)  # fmt: skip
+OVERVIEWS = tuple(Budget(rows, rows, 0) for rows in (12, 10, 8, 7, 6, 5, 4, 3, 2))
+BATCHES = (1, 5, 12, 12, 99)  # figures laid out in one run of Graphviz; most fit at the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +66,21 @@ class Candidate:
     style: Style
 
 
-def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | None = None) -> tuple[Figure, Composed]:
+def fitted(figures: Figures, chosen: Options, graphviz: Engine) -> tuple[Figure, Composed]:
     """The figure with the most in it that fits; where none does, the nearest. Raises DrawError where that is too wide.
 
     The levels `layers` and `raw` may be as tall as they like, and as wide where no width is given.
     """
     letters = face(graphviz, chosen.text_size, chosen.text_size - 1)
-    figures = Figures(graph, chosen, marked)
     if chosen.level in ("layers", "raw"):
-        shown = figures.of(BUDGETS[0][0])
-        candidate = Candidate(shown, style_of(shown, chosen, letters))
-        return _within(candidate, next(_composed([candidate], chosen, graphviz)), chosen)
+        candidate = Candidate(figures.first, style_of(figures.first, chosen, letters))
+        return _within(candidate, next(_composed([candidate], chosen, graphviz, {})), chosen)
     tried: list[tuple[float, Candidate, Composed]] = []
-    trials = iter(_trials(chosen))
+    drawn: dict[str, Layout] = {}
+    candidates = _candidates(figures, chosen, letters)
     for size in BATCHES:
-        batch = list(islice(trials, size))
-        found = [new for budget, shapes in batch for new in _looks(figures.of(budget), shapes, chosen, letters)]
-        new = [candidate for candidate in found if all(candidate != other for _, other, _ in tried)]
-        for candidate, composed in zip(new, _composed(new, chosen, graphviz), strict=True):
+        batch = list(islice(candidates, size))
+        for candidate, composed in zip(batch, _composed(batch, chosen, graphviz, drawn), strict=True):
             tried.append((composed.excess(chosen.inches), candidate, composed))
             if not tried[-1][0]:
                 return candidate.figure, composed
@@ -84,19 +88,30 @@ def fitted(graph: Graph, chosen: Options, graphviz: Engine, marked: Marked | Non
     return _within(candidate, composed, chosen)
 
 
-def _trials(chosen: Options) -> list[tuple[Budget, str]]:
-    """What to try, the most telling first: other arrangements before the shapes go, these before layers do."""
-    budgets = BUDGETS if chosen.level == "blocks" else ((BUDGETS[0][0],),)
-    shapes = tuple(dict.fromkeys((chosen.shapes, "none")))
-    return [(budget, kind) for same in budgets for kind in shapes for budget in same]
+def _candidates(figures: Figures, chosen: Options, letters: Face) -> Iterator[Candidate]:
+    """What to try, the most telling first: boxes get narrow before the shapes go, these before layers do."""
+    budgets = {"blocks": BUDGETS, "overview": OVERVIEWS}.get(chosen.level, BUDGETS[:1])
+    known: list[Candidate] = []
+    for budget in budgets:
+        shown = figures.of(budget)
+        for shapes in dict.fromkeys((chosen.shapes, "none")):
+            for new in _looks(shown, shapes, chosen, letters):
+                if new not in known:
+                    known.append(new)
+                    yield new
 
 
 class Figures:
-    """The figures of a graph, each made once."""
+    """The figures of a graph, each made once; `marked` changes each. They raise DrawError."""
 
-    def __init__(self, graph: Graph, chosen: Options, marked: Marked | None) -> None:
+    def __init__(self, graph: Graph, chosen: Options, marked: Marked | None = None) -> None:
         self.graph, self.view, self.marked = graph, chosen.view(), marked
         self.made: dict[Budget, Figure] = {}
+
+    @property
+    def first(self) -> Figure:
+        """The one with the most in it."""
+        return self.of(BUDGETS[0])
 
     def of(self, budget: Budget) -> Figure:
         if budget not in self.made:
@@ -109,12 +124,21 @@ class Figures:
         return self.made[budget]
 
 
-def _looks(shown: Figure, shapes: str, chosen: Options, letters: Face) -> list[Candidate]:
+def _looks(shown: Figure, shapes: str, chosen: Options, letters: Face) -> Iterator[Candidate]:
     """A figure as it is asked for, and with narrow boxes of more lines; without what is too wide in any case."""
     style = style_of(shown, chosen.model_copy(update={"shapes": shapes}), letters)
-    narrow = Candidate(shown, replace(style, limit=NARROW * style.size))
-    wide = Candidate(shown, style)
-    return [wide, narrow] if _widest(wide) <= chosen.inches * POINTS - MARGIN else [narrow]
+    looks = [
+        replace(style, limit=outer * style.size, narrow=inner * style.size, straight=straight)
+        for outer, inner, straight in NARROW
+    ]
+    yield from (own for own in (Candidate(shown, look) for look in (style, *looks[:-1])) if _may_fit(own, chosen))
+    yield Candidate(shown, looks[-1])
+    if len(shown.panels) > 1:
+        yield Candidate(shown, replace(style, limit=NARROW[0][0] * style.size, narrow=ACROSS * style.size, across=True))
+
+
+def _may_fit(candidate: Candidate, chosen: Options) -> bool:
+    return _widest(candidate) <= chosen.inches * POINTS - MARGIN
 
 
 def _within(candidate: Candidate, composed: Composed, chosen: Options) -> tuple[Figure, Composed]:
@@ -137,21 +161,20 @@ def _widest(candidate: Candidate) -> float:
     return max((size.width for panel, style in panels for size in sizes(panel, style).values()), default=0.0)
 
 
-def _composed(candidates: list[Candidate], chosen: Options, graphviz: Engine) -> Iterator[Composed]:
-    """All laid out in one run, panels that figures share only once; each put together when it is asked for."""
-    dots: dict[str, None] = {}
+def _composed(
+    candidates: list[Candidate], chosen: Options, graphviz: Engine, drawn: dict[str, Layout]
+) -> Iterator[Composed]:
+    """All laid out in one run, but for panels drawn before; each put together when it is asked for."""
     panels: list[list[tuple[Panel, Style, str]]] = []
     for candidate in candidates:
-        style = candidate.style
-        styles = [style, *(style.inside() for _ in candidate.figure.panels[1:])]
-        shown = [
-            (panel, own, panel_dot(panel, own)) for panel, own in zip(candidate.figure.panels, styles, strict=True)
-        ]
-        panels.append(shown)
-        dots |= dict.fromkeys(dot for _, _, dot in shown)
-    found = dict(zip(dots, map(read, layouts(list(dots), graphviz)), strict=True)) if dots else {}
+        first, *rest = candidate.figure.panels
+        styles = [(first, candidate.style), *((panel, candidate.style.inside()) for panel in rest)]
+        panels.append([(panel, style, panel_dot(panel, style)) for panel, style in styles])
+    dots = dict.fromkeys(dot for shown in panels for _, _, dot in shown if dot not in drawn)
+    if dots:
+        drawn.update(zip(dots, map(read, layouts(list(dots), graphviz)), strict=True))
     for candidate, shown in zip(candidates, panels, strict=True):
-        placed = [_finished(panel, found[dot], style, chosen.inches) for panel, style, dot in shown]
+        placed = [_finished(panel, drawn[dot], style, chosen.inches) for panel, style, dot in shown]
         yield compose(candidate.figure, placed, candidate.style, chosen.inches, chosen.legend)
 
 

@@ -12,7 +12,8 @@ from archspec.draw.draft import Draft
 from archspec.draw.labels import types_text
 from archspec.draw.lines import long_skips, main_wires
 from archspec.draw.model import Figure, Level, Panel, boxes
-from archspec.draw.parts import Part, Parts, Run, Scope, Unit, flat, scopes, staged
+from archspec.draw.parts import Parts
+from archspec.draw.pieces import Part, Run, Scope, Unit, flat, followers, scopes, staged
 from archspec.draw.words import attends, environment, members_of, varying
 from archspec.graph.ir import Graph
 
@@ -126,7 +127,7 @@ class Maker:
     def blocks(self, root: Sequence[Part]) -> tuple[Panel, ...]:
         overview = self.view.level == "overview"
         rows = self._opened(list(root), 0 if overview else self.view.inline)
-        rows = self._shrunk(rows, MOST_IN_OVERVIEW if overview else self.view.rows)
+        rows = self._shrunk(rows, min(self.view.rows, MOST_IN_OVERVIEW) if overview else self.view.rows)
         if not overview:
             rows = self._chosen(rows)
         micro = [self._micro(kind) for kind in self.shown]
@@ -138,7 +139,8 @@ class Maker:
             names = sorted({scope.kind[1] for scope in scopes(root)})
             raise FoldError(f"there is no block {self.view.block!r} of more than one box; there are {_some(names)}")
         kind = ("block", self.view.block)
-        self._collect(kind, found, [0])
+        later = {id(part) for part in followers(root)}
+        self._collect(kind, found, [i for i, scope in enumerate(found) if id(scope) not in later])
         self.shown[kind] = "block1"
         return self._micro(kind)
 
@@ -148,7 +150,8 @@ class Maker:
         sizes = {kind: self._boxes_of(kind) for kind in self.members}
         chief = [kind for kind, members in self.members.items() if self._share(members) >= 0.2 and sizes[kind] > 1]
         need = sum(sizes[kind] for kind in chief)
-        if len(chief) > 1 and len(rows) + need > self.view.nodes:
+        sorts = any(members[0].sort for members in self.members.values())  # what they hold has as many sorts
+        if len(chief) > 1 and not sorts and len(rows) + need > self.view.nodes:
             self.opens = False  # what they hold has panels of its own
             self._collect_all(rows)
             small = {kind: self._boxes_of(kind) for kind in self.members}
@@ -161,7 +164,7 @@ class Maker:
             kept = {id(row) for row in rows if self.kind_of(row) in chief}
             rows = self._merged(rows, self.view.nodes - need, kept)
         room = self.view.nodes - len(rows)
-        alone = [row for row in rows if self.kind_of(row) in chief]
+        alone = [row for row in rows if self.kind_of(row) in chief and len(members_of(row)) > 1]
         if self.view.frames and len(alone) == len(chief) == 1 and sizes[chief[0]] <= min(room + 1, MOST_INSIDE):
             self.framed.add(alone[0].path)
             room -= sizes[chief[0]] - 1

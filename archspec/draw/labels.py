@@ -140,7 +140,8 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 def _symbolic(values: list[str], environments: list[dict[str, float]], used: list[str]) -> str:
     patterns = {_NUMBER.sub("#", value) for value in values}
     if len(patterns) > 1:
-        return min(filter(None, values))
+        words = " or ".join(dict.fromkeys(filter(None, values)))
+        return f"({words})" if "" in values else words
     columns = zip(*(map(float, _NUMBER.findall(value)) for value in values), strict=True)
     texts = [_number_text(list(column), environments, used) for column in columns]
     return re.sub("#", lambda _: texts.pop(0), patterns.pop())

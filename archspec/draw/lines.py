@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from archspec.draw.model import Panel, Wire, boxes
@@ -10,20 +11,28 @@ from archspec.graph.ir import Graph
 
 def main_wires(graph: Graph) -> set[Wire]:
     """The longest ways through forks, which are drawn straight."""
+    inputs = {node.name: [edge.node for edge in node.inputs] for node in graph.nodes.values()}
+    main = main_ways(inputs)
+    found: set[Wire] = set()
+    for node in graph.nodes.values():
+        found.update((e.node, e.index, node.name, i) for i, e in enumerate(node.inputs) if (e.node, node.name) in main)
+    return found
+
+
+def main_ways(inputs: Mapping[str, Sequence[str]]) -> set[tuple[str, str]]:
+    """Which of the ways into each are the longest from where they come, too. What is read stands before its readers."""
     depths: dict[str, int] = {}
-    for node in graph.nodes.values():
-        depths[node.name] = 1 + max((depths[edge.node] for edge in node.inputs), default=0)
+    readers: dict[str, list[str]] = {name: [] for name in inputs}
+    for name, sources in inputs.items():
+        depths[name] = 1 + max((depths.get(source, 0) for source in sources), default=0)
+        for source in sources:
+            readers[source].append(name)
     heights: dict[str, int] = {}
-    for name in reversed(tuple(graph.nodes)):
-        heights[name] = 1 + max((heights[reader] for reader in graph.readers[name]), default=0)
-    longest = {name: max(readers, key=heights.__getitem__) for name, readers in graph.readers.items() if readers}
-    main: set[Wire] = set()
-    for node in graph.nodes.values():
-        deepest = max((edge.node for edge in node.inputs), key=depths.__getitem__, default="")
-        for place, edge in enumerate(node.inputs):
-            if edge.node == deepest and longest[edge.node] == node.name:
-                main.add((edge.node, edge.index, node.name, place))
-    return main
+    for name in reversed(tuple(inputs)):
+        heights[name] = 1 + max((heights.get(reader, 0) for reader in readers[name]), default=0)
+    longest = {name: max(own, key=heights.__getitem__) for name, own in readers.items() if own}
+    deepest = {name: max(own, key=lambda source: depths.get(source, 0)) for name, own in inputs.items() if own}
+    return {(source, name) for name, source in deepest.items() if longest[source] == name}
 
 
 def long_skips(panel: Panel) -> tuple[tuple[str, str], ...]:

@@ -141,7 +141,8 @@ def _table(rows: str) -> str:
 def heading(name: str, rest: str, detail: str, times: int, style: Style, width: float = 0.0) -> str:
     """A frame's label: its name left, ×n right, free in the middle where the line enters. `width` is the frame's."""
     half = width / 2 - 8
-    names = style.face.broken(name, style.size, half, bold=True, words=True) if width else [name]
+    pieces = style.face.broken(name.replace("_", "_ "), style.size, half, bold=True, words=True) if width else [name]
+    names = [piece.replace("_ ", "_").strip() for piece in pieces]
     details = style.face.broken(detail, style.small, half, words=True) if width else [detail]
     words = '<br align="left"/>'.join(
         [*(f"<b>{text(line)}</b>" for line in names), *(small(line, style) for line in details if line)]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.draw.dot import panel_dot
 from archspec.draw.engine import INSTALL, INSTALL_FONTS, DrawError, Engine, engine, fonts, render
-from archspec.draw.fit import Marked, fitted, style_of
-from archspec.draw.fold import FoldError, figure
+from archspec.draw.fit import Figures, Marked, fitted, style_of
 from archspec.draw.formats import FORMATS, TEXTS, as_text, format_of
 from archspec.draw.model import Figure
 from archspec.draw.options import Options, options
@@ -28,17 +27,14 @@ DEFAULT = Options()
 
 def diagram(graph: Graph, options: Options = DEFAULT) -> Figure:
     """The diagram model of a graph. Raises DrawError."""
-    try:
-        return figure(graph, options.view())
-    except FoldError as error:
-        raise DrawError(str(error)) from None
+    return Figures(graph, options).first
 
 
 def measure(graph: Graph, **given: Any) -> Report:
     """What a drawing measures, from Graphviz's own geometry. Raises DrawError."""
     chosen = options(given)
     graphviz = _engine("a report")
-    shown, composed = fitted(graph, chosen, graphviz)
+    shown, composed = fitted(Figures(graph, chosen), chosen, graphviz)
     return report(shown, composed, graphviz)
 
 
@@ -64,8 +60,8 @@ def draw(
     chosen = options(spec or {}, given)
     if not path.parent.is_dir():
         raise DrawError(f"cannot write {path}: there is no folder {path.parent}")
-    shown = diagram(graph, chosen)
-    shown = marked(shown) if marked else shown
+    figures = Figures(graph, chosen, marked)
+    shown = figures.first
     if format in TEXTS:
         _write(path, as_text(format, shown, graph, chosen).encode())
         return path
@@ -79,7 +75,7 @@ def draw(
         return _without_engine(graph, shown, chosen, path, format)
     if format in ("pdf", "png") and not fonts(graphviz).usable:
         raise DrawError(f"Graphviz finds no fonts, the picture would have no text; {INSTALL_FONTS}")
-    _, composed = fitted(graph, chosen, graphviz, marked)
+    _, composed = fitted(figures, chosen, graphviz)
     if format == "tikz":
         _write(path, to_tikz(composed.dot, graph.name, graphviz).encode())
         return path

@@ -68,7 +68,7 @@ def report(figure: Figure, composed: Composed, engine: Engine) -> Report:
         tuple(_crossings(layout, rects)),
         tuple(ends for panel in figure.panels for ends in _outside(panel, layout)),
         tuple(_tight(found["objects"], layout)),
-        tuple(_uneven(figure, layout, composed.lying)),
+        tuple(_uneven(figure, layout, composed)),
     )
 
 
@@ -107,10 +107,10 @@ def _tight(objects: list[dict[str, Any]], layout: Layout) -> Iterator[str]:
                     break
 
 
-def _uneven(figure: Figure, layout: Layout, lying: bool) -> Iterator[str]:
+def _uneven(figure: Figure, layout: Layout, composed: Composed) -> Iterator[str]:
     for panel in figure.panels:
         rows = {box.id for box in boxes(panel.items) if box.kind in ROWS}
-        high = lying and panel is figure.panels[0]
+        high = composed.lying if panel is figure.panels[0] else composed.across
         for ids in stacks(panel):
             places = {id: layout.nodes[id] for id in ids if id in rows}
             sizes = {id: place.height if high else place.width for id, place in places.items()}

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from archspec.draw.model import Box, Edge, Group, Wire
+from archspec.draw.lines import main_ways
+from archspec.draw.model import Box, Edge, EdgeKind, Group, Wire
 from archspec.graph.ir import Edge as Tensor
 from archspec.graph.ir import Graph
 
@@ -43,6 +44,7 @@ class Wiring:
             self._instance(number, instances[number], present[number])
         for number, instance in enumerate(instances if self.partial else ()):
             self._leave(number, instance, present[number])
+        self.joined = self._joined()
 
     @property
     def partial(self) -> set[str]:
@@ -137,26 +139,46 @@ class Wiring:
     # What comes of it
 
     def edges(self, main: set[Wire]) -> tuple[Edge, ...]:
-        """The main way first."""
-        found = [self._edge(ends, wires, main) for ends, wires in self.wires.items()]
+        """The main way first: of the network, or of a block the longest through it."""
+        ways = {ends for ends, wires in self.wires.items() if any(wire in main for wire in wires)}
+        if self.open:
+            inputs: dict[str, list[str]] = {id: [] for id in (*self.sources, *self.boxes)}
+            for tail, head in self.wires:
+                inputs[head].append(tail)
+            ways = main_ways(inputs)
+        found = [self._edge(ends, wires, ends in ways) for ends, wires in self.wires.items()]
         return tuple(sorted(found, key=lambda edge: edge.kind != "main"))
 
-    def _edge(self, ends: Ends, wires: list[Wire], main: set[Wire]) -> Edge:
+    def _edge(self, ends: Ends, wires: list[Wire], main: bool) -> Edge:
         tail, head = ends
-        way = any(wire in main for wire in wires)
-        kind = "main" if way else "residual" if self.boxes[head].kind == "symbol" else "branch"
+        kind: EdgeKind = "main" if main else "residual" if self.boxes[head].kind == "symbol" else "branch"
         entering = tail in self.sources
         index = "" if entering else ",".join(sorted({str(wire[1]) for wire in wires if wire[1]}))
         partial = len(self.used[ends]) < self.count
-        return Edge(tail, head, kind, index, partial, () if entering else tuple(wires))  # type: ignore[arg-type]
+        return Edge(tail, head, kind, index, partial, () if entering else tuple(wires))
+
+    def _joined(self) -> dict[str, str]:
+        """Points beside the first that lead to the same box alone are one: two masks, the memory and its mask."""
+        chief: dict[str, str] = {}
+        found: dict[str, str] = {}
+        for point in list(self.sources)[1:]:
+            ways = self.heads[point]
+            kept = chief.setdefault(ways[0], point) if len(ways) == 1 else point
+            if kept != point:
+                found[point] = kept
+                self.used[kept, ways[0]] |= self.used[point, ways[0]]
+                del self.wires[point, ways[0]]
+        return found
 
     def points(self) -> tuple[Box, ...]:
         """Where tensors enter, with names where there are several."""
-        names: list[str] = []
-        for sources in self.sources.values():
-            names.append(_distinct(self._name(list(sources), bool(names)), names))
-        shown = names if len(names) > 1 else [""] * len(names)
-        return tuple(Box(id, "point", name, "fork") for id, name in zip(self.sources, shown, strict=True))
+        names: dict[str, str] = {}
+        for id, sources in self.sources.items():
+            names[id] = _distinct(self._name(list(sources), bool(names)), list(names.values()))
+        kept = {id: [names[id]] for id in names if id not in self.joined}
+        for id, other in self.joined.items():
+            kept[other].append(names[id])
+        return tuple(Box(id, "point", ", ".join(own) if len(names) > 1 else "", "fork") for id, own in kept.items())
 
     def _name(self, sources: list[Tensor], further: bool) -> str:
         """What enters: by the name that the spec gave the tensor, else its layer or scope; the first is just x."""

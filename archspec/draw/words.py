@@ -6,13 +6,13 @@ import re
 from collections.abc import Collection, Sequence
 
 from archspec.draw.labels import FORMALS, detail_words, formal_name, is_given, op_words, range_text
-from archspec.draw.parts import Part, Run, Scope, Unit, staged, units
+from archspec.draw.pieces import Part, Run, Scope, Unit, staged, units
+from archspec.draw.sorts import STRIDES
 from archspec.graph.ir import Graph, Use
 from archspec.graph.text import value_text
 
 LONGEST_NUMBERS = 18  # characters of a row's arguments
 LONGEST_NAME = 24
-STRIDES = ("stride", "strides")
 COUNTERS = {"i", "depth", "level", "layer", "index", "stage", "block", "number"}
 
 
@@ -25,6 +25,8 @@ def row_name(part: Part, graph: Graph) -> str:
         layer = graph.nodes[part.nodes[part.head]].layer
         return own if is_given(part.path, layer) else op_words(layer).get("", "") or own
     if isinstance(part, Scope):
+        if part.sort:
+            return part.stem
         numbered = part.stem[-1:].isdigit() and part.stem in part.blocks
         return part.stem if numbered or own == "layers" else own
     stems = [member.stem if isinstance(member, Scope) else _bare(member.path) for member in part.members]
