@@ -15,7 +15,7 @@ import click
 
 from archspec import __version__
 
-COMMANDS = ("new", "check", "summary", "show", "draw", "diff", "build", "train", "weights", "layers", "schema",
+COMMANDS = ("new", "check", "summary", "show", "draw", "diff", "build", "plan", "train", "weights", "layers", "schema",
             "explain", "doctor", "completion")  # fmt: skip
 
 # Most commands live for half a second, and make classes that stay: looking for garbage among them took a quarter of it.

@@ -24,6 +24,7 @@ from archspec.train.folder import RunFailed, Status, locked, new_folder, write_j
 from archspec.train.objective.aims import aims
 from archspec.train.objective.initial import Beginning, load_initial, read_initial
 from archspec.train.objective.scopes import freeze
+from archspec.train.plan_text import memory_warning
 from archspec.train.report import show, write_curves, write_report
 from archspec.train.resume import Resumed, check_data, history, resumed
 from archspec.train.sections import Sections, sections
@@ -152,7 +153,6 @@ def _told(folder: Path, stop: Stop) -> Iterator[None]:
         raise RunFailed(f"the run broke off: {why}", folder, f"when that is mended: {again}") from error
 
 
-
 @dataclass(frozen=True)
 class _Run:
     """One run's parts, which its steps share."""
@@ -181,6 +181,8 @@ class _Run:
         elif self.before.changes:
             write_resolved(self.folder, self.document)
         self.draw()
+        if warning := memory_warning(self.document, self.graph):
+            self.say(warning)
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
         trainee = objective(self.document, self.graph, self.settings, self.plan)
