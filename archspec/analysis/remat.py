@@ -75,9 +75,9 @@ def freed(step: TrainingStep, nodes: Collection[str]) -> int:
             edge = step.root[Edge(name, index)]
             users = step.users[edge]
             if users and edge.node == name and inside.issuperset(users) and edge not in step.results:
-                size += 0 if any(r not in inside for r in step.readers.get(edge, ())) else step.bytes(edge)
+                size += 0 if any(r not in inside for r in step.readers.get(edge, ())) else step.size[edge]
     entering = {step.root[e] for name in nodes for e in graph.nodes[name].inputs}
-    return size - sum(step.bytes(e) for e in entering if e.node not in inside and not step.users[e])
+    return size - sum(step.size[e] for e in entering if e.node not in inside and not step.users[e])
 
 
 def candidates(graph: Graph, depth: int, least: int = 2) -> Blocks:

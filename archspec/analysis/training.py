@@ -1,7 +1,8 @@
 """Bytes alive over a training step, node by node forward and then backward, from the graph alone.
 
 A tensor lives from the node that makes it to its last reader, or to the last backward pass that needs it (`kept`); its
-gradient from its last reader's backward pass to its own maker's. The gradients of weights live to the end of the step.
+gradient from its last reader's backward pass to its own maker's. A backward pass that computes with what was kept takes
+as much again as the layer's output for the time that it runs. The gradients of weights live to the end of the step.
 A rematerialised block keeps what enters it, and makes the rest again when its backward pass begins. Unknown lengths
 count as one. All steps take time linear in the graph.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from archspec.analysis.kept import Keeps, aliases, keeps
 from archspec.graph.ir import Edge, Graph, Node
@@ -40,8 +42,7 @@ class Timeline:
         return min(((memory - fixed) // each for fixed, each in pairs if each), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(NamedTuple):
     start: int
     end: int
     bytes: int
@@ -68,11 +69,15 @@ class TrainingStep:
         for name, node in graph.nodes.items():
             for edge in node.inputs:
                 self.readers.setdefault(self.root[edge], []).append(name)
+        self.edges = list(dict.fromkeys(self.root.values()))
+        self.size = {edge: tensor_bytes(graph.type(edge), graph.nodes[edge.node], precision) for edge in self.edges}
+        self.last = {
+            edge: max((self.order[name] for name in self.readers.get(edge, ())), default=self.order[edge.node])
+            for edge in self.edges
+        }
         self.results = {self.root[edge] for edge in graph.outputs.values()}
         self.users = self._users()
-
-    def bytes(self, edge: Edge) -> int:
-        return tensor_bytes(self.graph.type(edge), self.graph.nodes[edge.node], self.precision)
+        self.gradients = self._gradients()
 
     def inside(self, name: str) -> int:
         """Bytes for one example that a node keeps beside its inputs and outputs."""
@@ -88,17 +93,17 @@ class TrainingStep:
         block_of = {name: block for block, names in (blocks or {}).items() for name in names}
         last = {block: max(names, key=self.order.__getitem__) for block, names in (blocks or {}).items()}
         first = {block: min(names, key=self.order.__getitem__) for block, names in (blocks or {}).items()}
-        spans = self._insides(block_of, last) + self._gradients()
-        for edge in dict.fromkeys(self.root.values()):
+        spans = self._insides(block_of, last) + self.gradients
+        for edge in self.edges:
             spans += self._tensor(edge, block_of, first, last)
         return self._summed(spans)
 
     def inference(self) -> Timeline:
         """Bytes of tensors alone when a batch runs forward."""
         spans = []
-        for edge in dict.fromkeys(self.root.values()):
-            end = len(self.order) - 1 if edge in self.results else self._last_reading(edge)
-            spans.append(_Span(self.order[edge.node], end, self.bytes(edge)))
+        for edge in self.edges:
+            end = len(self.order) - 1 if edge in self.results else self.last[edge]
+            spans.append(_Span(self.order[edge.node], end, self.size[edge]))
         return self._summed(spans)
 
     def _users(self) -> Mapping[Edge, Sequence[str]]:
@@ -112,14 +117,11 @@ class TrainingStep:
                 users[self.root[Edge(name, index)]].append(name)
         return users
 
-    def _last_reading(self, edge: Edge) -> int:
-        return max((self.order[name] for name in self.readers.get(edge, ())), default=self.order[edge.node])
-
     def _tensor(
         self, edge: Edge, block_of: Mapping[str, str], first: Mapping[str, str], last: Mapping[str, str]
     ) -> list[_Span]:
-        made, size, own = self.order[edge.node], self.bytes(edge), block_of.get(edge.node)
-        end = self._last_reading(edge)
+        made, size, own = self.order[edge.node], self.size[edge], block_of.get(edge.node)
+        end = self.last[edge]
         outside = [name for name in self.users[edge] if own is None or block_of.get(name) != own]
         entered = {block_of[name] for name in self.readers.get(edge, ()) if block_of.get(name, own) != own}
         needing = [*outside, *(first[block] for block in entered)]
@@ -146,11 +148,14 @@ class TrainingStep:
 
     def _gradients(self) -> list[_Span]:
         spans = []
-        for edge in dict.fromkeys(self.root.values()):
+        for edge in self.edges:
             if edge.node in self.learning and self.graph.type(edge).dtype in FLOATS:
-                start = len(self.order) if edge in self.results else self.end - self._last_reading(edge)
-                spans.append(_Span(start, self.backward(edge.node), self.bytes(edge)))
+                start = len(self.order) if edge in self.results else self.end - self.last[edge]
+                spans.append(_Span(start, self.backward(edge.node), self.size[edge]))
         for name, node in self.graph.nodes.items():
+            if self.keeps[name] != Keeps():
+                scratch = sum(tensor_bytes(output, node, self.precision) for output in node.outputs)
+                spans.append(_Span(self.backward(name), self.backward(name), scratch))
             size = trainable_bytes(self.graph, node, self.precision)
             if size:
                 spans.append(_Span(self.backward(name), self.end, size, fixed=True))

@@ -21,6 +21,7 @@ def plan_text(found: Estimate, memory: int, speed: Throughput | None) -> str:
         ("optimizer", bytes_text(found.state_bytes), ", ".join(found.optimizers)),
         ("gradients of weights", bytes_text(found.gradient_bytes), "when all are there"),
         ("tensors of the batch", bytes_text(found.activation_bytes), "at most at once, with their gradients"),
+        ("program", bytes_text(found.program_bytes), "of the framework, roughly"),
         ("training step", bytes_text(found.training_bytes), "at most at once"),
         ("inference", bytes_text(found.inference_bytes), "at most at once, of this batch"),
     ]
@@ -49,6 +50,7 @@ def plan_json(found: Estimate, memory: int, speed: Throughput | None) -> dict[st
         "weight_bytes": found.weight_bytes,
         "gradient_bytes": found.gradient_bytes,
         "optimizer_bytes": found.state_bytes,
+        "program_bytes": found.program_bytes,
         "activation_bytes": found.activation_bytes,
         "training_bytes": found.training_bytes,
         "inference_bytes": found.inference_bytes,
