@@ -141,6 +141,7 @@ class Run(Model):
     jit: Literal["auto"] | bool = "auto"
     remat: Literal["auto"] | Annotated[Scopes, Field(strict=False)] = ()
     checkpoint: Checkpoints = Checkpoints()
+    tensorboard: bool = False
 
 
 def reads_target(loss: FormulaLoss) -> bool:
