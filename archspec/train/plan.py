@@ -104,7 +104,8 @@ def estimate(
     size = batch_size or settings.data.batch_size
     precision = settings.run.precision
     step = TrainingStep(graph, precision)
-    if remat and implicit_masks(graph) is None:
+    if remat:
+        _check_masks(document, graph)
         room = (memory or memory_bytes(settings.run.devices)) - _resident(graph, settings)
         blocks = choose(step, size, room).blocks
     else:
