@@ -88,7 +88,7 @@ def _broadcasts(graph: Graph, node: Node) -> bool:
 
 
 def _call(layer: keras.Layer, node: Node, tensors: Tensors, first: keras.KerasTensor) -> list[keras.KerasTensor]:
-    args, kwargs = _arguments(layer, node, [tensors[edge.node][edge.index] for edge in node.inputs])
+    args, kwargs = call_tensors(layer, node, [tensors[edge.node][edge.index] for edge in node.inputs])
     if not node.inputs:
         args = [first]
     with drawn_with_numpy(layer), _known_outputs(layer, node.outputs, args, kwargs):
@@ -96,7 +96,7 @@ def _call(layer: keras.Layer, node: Node, tensors: Tensors, first: keras.KerasTe
     return made
 
 
-def _arguments(layer: keras.Layer, node: Node, values: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+def call_tensors(layer: keras.Layer, node: Node, values: list[Any]) -> tuple[list[Any], dict[str, Any]]:
     """The call's tensors: the first parameter's by position, as Keras asks for masks and build, the others by name."""
     positional, named = group_inputs(type(node.layer), node.parameters, tuple(values))
     named = {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}

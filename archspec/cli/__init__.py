@@ -15,8 +15,8 @@ import click
 
 from archspec import __version__
 
-COMMANDS = ("new", "check", "summary", "show", "draw", "diff", "build", "train", "runs", "evaluate", "predict",
-            "weights", "layers", "schema", "explain", "doctor", "completion")  # fmt: skip
+COMMANDS = ("new", "check", "summary", "show", "draw", "diff", "build", "plan", "train", "runs", "evaluate",
+            "predict", "weights", "layers", "schema", "explain", "doctor", "completion")  # fmt: skip
 
 # Most commands live for half a second, and make classes that stay: looking for garbage among them took a quarter of it.
 _COLLECT_EVERY = 200_000

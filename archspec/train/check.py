@@ -10,6 +10,7 @@ from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
 from archspec.graph.ir import Graph
 from archspec.language import Document
 from archspec.train.objective.aims import aims
+from archspec.train.plan import remat_blocks
 from archspec.train.sections import Sections, sections
 from archspec.train.settings import FormulaLoss, Phase, Train
 
@@ -27,6 +28,11 @@ def check_settings(document: Document, graph: Graph) -> Sections:
         check_augment(document, graph)
     except SpecError as error:
         found.extend(error.diagnostics)
+    if settings.run.remat != "auto":
+        try:
+            remat_blocks(document, graph, settings)
+        except SpecError as error:
+            found.extend(error.diagnostics)
     if found:
         raise SpecError(found, document.texts)
     return settings

@@ -33,6 +33,7 @@ from archspec.train.outcome import (
     shown_columns,
     shown_inputs,
 )
+from archspec.train.plan_text import memory_warning
 from archspec.train.report import Outcome, write_curves, write_report
 from archspec.train.resume import Resumed, check_data, history, resumed
 from archspec.train.sections import Sections, sections
@@ -186,6 +187,8 @@ class _Run(_Ready):
             write_resolved(self.folder, self.document)
         write_signature(self.folder, self.plan)
         self.draw()
+        if warning := memory_warning(self.document, self.graph):
+            self.say(warning)
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
         trainee = objective(self.document, self.graph, self.settings, self.plan)

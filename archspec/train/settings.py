@@ -130,7 +130,8 @@ class Run(Model):
     """What the training runs on.
 
     Without a `backend` it is the one that is loaded already, else KERAS_BACKEND's, else tensorflow.
-    `jit: auto` leaves the choice to Keras.
+    `jit: auto` leaves the choice to Keras. `remat` names blocks, * and ? standing for any text, whose tensors are
+    computed again in the backward pass to save memory; `auto` takes as many as the memory asks for.
     """
 
     backend: Literal["tensorflow", "jax"] | None = None
@@ -138,6 +139,7 @@ class Run(Model):
     devices: Literal["auto", "cpu", "gpu"] = "auto"
     seed: NonNegative = 0
     jit: Literal["auto"] | bool = "auto"
+    remat: Literal["auto"] | Annotated[Scopes, Field(strict=False)] = ()
     checkpoint: Checkpoints = Checkpoints()
     tensorboard: bool = False
 

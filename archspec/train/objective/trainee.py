@@ -10,6 +10,7 @@ import keras
 
 from archspec.build import build
 from archspec.build.objects import keras_object
+from archspec.build.remat import rematerialised
 from archspec.data.plan import Plan
 from archspec.graph.ir import Edge, Graph
 from archspec.language import Document
@@ -17,8 +18,11 @@ from archspec.layers.objects import Object
 from archspec.train.compose import augment_models, by_name, compose
 from archspec.train.objective.aims import Aim, Term, aims, target_edge
 from archspec.train.objective.goals import Aimed, Criterion, FormulaCriterion, Goal, KerasCriterion, Turns
+from archspec.train.plan import remat_blocks
 from archspec.train.sections import Sections
 from archspec.train.settings import by_output
+
+Blocks = Sequence[Sequence[str]]  # nodes to rematerialise together
 
 
 @dataclass(frozen=True)
@@ -42,26 +46,33 @@ def objective(document: Document, graph: Graph, settings: Sections, plan: Plan) 
     """
     found = aims(document, graph, settings.train, plan.target_types())
     run = settings.run
+    blocks = [*remat_blocks(document, graph, settings).values()]
     augment = augment_models(plan.augment)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(run.precision)
     try:
         keras.utils.set_random_seed(run.seed)  # weights do not depend on what was built before
         if found[0].plain:
-            return _plain(graph, settings, augment, found[0], tuple(plan.targets))
-        return _aimed(graph, settings, augment, found, tuple(plan.targets))
+            return _plain(graph, settings, augment, found[0], tuple(plan.targets), blocks)
+        return _aimed(graph, settings, augment, found, tuple(plan.targets), blocks)
     finally:
         keras.config.set_dtype_policy(before)
 
 
 def _plain(
-    graph: Graph, settings: Sections, augment: Mapping[str, keras.Model], aim: Aim, targets: tuple[str, ...]
+    graph: Graph,
+    settings: Sections,
+    augment: Mapping[str, keras.Model],
+    aim: Aim,
+    targets: tuple[str, ...],
+    blocks: Blocks,
 ) -> Trainee:
     """What Keras's own `compile` can say."""
     network = build(graph)
-    inputs, made = compose(network, graph, augment)
+    trained = rematerialised(graph, network, blocks)
+    inputs, made = compose(trained, graph, augment)
     if not augment and set(targets) == set(graph.outputs):
-        model = network
+        model = trained
     else:
         outputs = {name: made[name] for name in targets}
         model = keras.Model(_only(inputs), _only(outputs), name=f"{network.name}_training")
@@ -81,14 +92,16 @@ def _aimed(
     augment: Mapping[str, keras.Model],
     found: Sequence[Aim],
     targets: tuple[str, ...],
+    blocks: Blocks,
 ) -> Trainee:
     """Formulas and phases: the model gives every tensor that a loss reads."""
     keys = _keys(graph, found)
-    whole = build(replace(graph, outputs={key: edge for edge, key in keys.items()} | dict(graph.outputs)))
+    read = replace(graph, outputs={key: edge for edge, key in keys.items()} | dict(graph.outputs))
+    whole = build(read)
     named = by_name(whole.output, graph)
     outputs = {name: named[name] for name in graph.outputs}
     network = keras.Model(_only(whole.inputs), _only(outputs), name=whole.name)
-    inputs, made = compose(whole, graph, augment)
+    inputs, made = compose(rematerialised(read, whole, blocks), graph, augment)
     model = Aimed(_only(inputs), dict(made), name=f"{network.name}_training")
     goals = [_goal(aim, keys, whole, model) for aim in found]
     model.aim(goals, targets)

@@ -1,0 +1,112 @@
+"""What this machine has: memory, and how fast it multiplies."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from archspec.files import whole
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Operations for each second, a multiply and an add being two: in convolutions, and in products of matrices."""
+
+    convolution: float
+    product: float
+
+
+def read_bytes(text: str) -> int:
+    """`16GB`, `512 MiB`, `2e9` in bytes. Raises ValueError."""
+    found = re.fullmatch(
+        r"\s*([\d.]+(?:e\d+)?)\s*(?:([KMGT]?I?)B?)?\s*", text.upper().replace("E+", "E"), re.IGNORECASE
+    )
+    if found is None or (found[2] or "") not in _UNITS:
+        raise ValueError(f"{text!r} is no amount of memory; write it like 16GB or 512MiB")
+    size = int(float(found[1]) * _UNITS[found[2] or ""])
+    if size <= 0:
+        raise ValueError(f"{text!r} is no memory at all")
+    return size
+
+
+def read_flops(text: str) -> Throughput:
+    """`10T`, `312e12`: operations for each second. Raises ValueError."""
+    found = re.fullmatch(r"\s*([\d.]+(?:e\+?\d+)?)\s*([KMGTP]?)(?:FLOPS?|FLOP/S)?\s*", text, re.IGNORECASE)
+    rate = float(found[1]) * _PREFIXES[found[2].upper()] if found else 0.0
+    if rate <= 0:
+        raise ValueError(f"{text!r} is no number of operations a second; write it like 10T or 312e12")
+    return Throughput(rate, rate)
+
+
+def memory_bytes(devices: str = "auto") -> int:
+    """What a training may use: the memory of the smallest GPU where there is one to be used, else main memory."""
+    gpus = [] if devices == "cpu" else _gpus()
+    return min(gpus) if gpus else _main_memory()
+
+
+def _main_memory() -> int:
+    """Physical memory, or the container's share of it."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in map(Path, _CGROUPS):
+        if file.is_file() and (text := file.read_text().strip()).isdigit():
+            sizes.append(int(text))
+    return min(sizes)
+
+
+def _gpus() -> list[int]:
+    """The memory of NVIDIA's GPUs, by their own tool: no framework is loaded for it."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [int(line) * 2**20 for line in done.stdout.split() if line.isdigit()] if done.returncode == 0 else []
+
+
+# --- throughput -----------------------------------------------------------------------------------
+
+
+def known_throughput(backend: str, precision: str) -> Throughput | None:
+    """What was measured on this machine before."""
+    found = _measured().get(_key(backend, precision))
+    return Throughput(**found) if found else None
+
+
+def remember(backend: str, precision: str, speed: Throughput) -> Path:
+    """Keeps a measurement in the user's cache folder."""
+    file = cache_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    all_of_them = _measured() | {_key(backend, precision): asdict(speed)}
+    with whole(file) as draft:
+        draft.write_text(json.dumps(all_of_them, indent=2), "utf-8")
+    return file
+
+
+def cache_file() -> Path:
+    """`archspec/throughput.json` in XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archspec" / "throughput.json"
+
+
+def _measured() -> dict[str, dict[str, float]]:
+    try:
+        found: dict[str, dict[str, float]] = json.loads(cache_file().read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _key(backend: str, precision: str) -> str:
+    return f"{platform.node()} {platform.machine()} {os.cpu_count()} {backend} {precision}"
