@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from archspec.data.base import DataError, reading
 from archspec.data.plan import Plan, plan
 from archspec.data.split import count
-from archspec.diagnostics import Diagnostic, SpecError
 from archspec.files import whole
 from archspec.graph.ir import Graph
 from archspec.language import Document
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from archspec.train.checkpoint import Checkpoint
     from archspec.train.feed import Feeds
+    from archspec.train.hardware import Hardware
     from archspec.train.objective.trainee import Trainee
     from archspec.train.record import Record
 
@@ -75,8 +76,15 @@ def train(
         folder = Path(resume)
         with locked(folder):
             before = resumed(folder, document, graph)
-            return _train(_prepared(document, graph, resuming=True), folder, quiet, before)
+            ready = _prepared(document, graph, resuming=True)
+            if ready.hardware.hosts > 1:
+                help = "train: {initial_weights: RUN} begins with its weights"
+                raise RunFailed("a training on several hosts cannot be resumed", help=help)
+            return _train(ready, folder, quiet, before)
     ready = _prepared(document, graph, following)
+    if ready.hardware.follows:  # the first host keeps the run, what the others write is lost
+        with tempfile.TemporaryDirectory() as other:
+            return _train(ready, Path(other), True, None)
     folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
     with locked(folder):
         made = _train(ready, folder, quiet, None)
@@ -97,7 +105,7 @@ class _Ready:
     plan: Plan
     class_weight: Mapping[int, float] | None
     initial: tuple[Beginning, ...]
-    device: contextlib.AbstractContextManager[Any]
+    hardware: Hardware
 
 
 def _prepared(document: Document, graph: Graph, following: Plan | None = None, resuming: bool = False) -> _Ready:
@@ -114,7 +122,16 @@ def _prepared(document: Document, graph: Graph, following: Plan | None = None, r
         choose_backend(settings.run.backend)
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
-    return _Ready(document, graph, settings, ready, weights, initial, _device(document, settings.run.devices))
+    return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings))
+
+
+def _hardware(document: Document, graph: Graph, settings: Sections) -> Hardware:
+    from archspec.train.hardware import hardware
+
+    try:
+        return hardware(document, graph, settings)
+    except RuntimeError as error:
+        raise RunFailed(f"the devices cannot be had: {error}") from error
 
 
 def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> TrainedRun:
@@ -127,9 +144,9 @@ def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> 
         if not quiet:
             print("\nstopping after this step or validation; a second time ends at once", flush=True)
 
-    with Stop(said) as stop, status, ready.device, _told(folder, stop), reading(ready.plan.source):
-        return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, ready.initial, folder,
-                    quiet, stop, before).all()  # fmt: skip
+    with Stop(said) as stop, status, ready.hardware.place(), _told(folder, stop), reading(ready.plan.source):
+        return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, ready.initial,
+                    ready.hardware, folder, quiet, stop, before).all()  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -152,7 +169,6 @@ def _told(folder: Path, stop: Stop) -> Iterator[None]:
         raise RunFailed(f"the run broke off: {why}", folder, f"when that is mended: {again}") from error
 
 
-
 @dataclass(frozen=True)
 class _Run:
     """One run's parts, which its steps share."""
@@ -163,6 +179,7 @@ class _Run:
     plan: Plan
     class_weight: Mapping[int, float] | None
     initial: tuple[Beginning, ...]
+    hardware: Hardware
     folder: Path
     quiet: bool
     stop: Stop
@@ -183,16 +200,17 @@ class _Run:
         self.draw()
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
-        trainee = objective(self.document, self.graph, self.settings, self.plan)
-        initial = [] if begin.arrays else self.initial_weights(trainee)
-        sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
-        parameters = _parameters(self.graph)["total"]
-        self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
-        for line in initial:
-            self.say(line)
-        record = self.fit(trainee, fed, begin)
-        self.save(trainee.network)
-        metrics = self.evaluate(trainee.model, fed, record)
+        with self.hardware.model():
+            trainee = objective(self.document, self.graph, self.settings, self.plan)
+            initial = [] if begin.arrays else self.initial_weights(trainee)
+            sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
+            parameters = _parameters(self.graph)["total"]
+            self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
+            for line in initial:
+                self.say(line)
+            record = self.fit(trainee, fed, begin)
+            self.save(trainee.network)
+            metrics = self.evaluate(trainee.model, fed, record)
         self.report(fed, record, metrics, time.perf_counter() - began)
         self.write_environment(started, datetime.datetime.now(datetime.UTC))
         final = metrics["test"] or metrics["validation"] or metrics["train"]
@@ -309,6 +327,7 @@ class _Run:
             **environment(),
             "seed": run.seed,
             "precision": run.precision,
+            "used": self.hardware.used(),
             "data": self.plan.source.fingerprint,
             "spec": self.document.file,
             "variant": self.document.variant,
@@ -330,17 +349,3 @@ class _Run:
 def _parameters(graph: Graph) -> dict[str, int]:
     weights = [(w.size, w.trainable and node.trainable) for node in graph.nodes.values() for w in graph.weights(node)]
     return {"total": sum(size for size, _ in weights), "trainable": sum(size for size, learnt in weights if learnt)}
-
-
-def _device(document: Document, wanted: str) -> contextlib.AbstractContextManager[Any]:
-    """The context in which everything runs on the wanted device. Raises SpecError where there is none."""
-    import keras
-
-    if wanted == "auto":
-        return contextlib.nullcontext()
-    if wanted == "gpu" and not keras.distribution.list_devices("gpu"):
-        span = document.mark.at("run", "devices").span
-        message = f"no GPU can be seen by {keras.backend.backend()}"
-        raise SpecError([Diagnostic("E504", message, span, help="run: {devices: auto}")], document.texts)
-    context: contextlib.AbstractContextManager[Any] = keras.device(f"{wanted}:0")
-    return context

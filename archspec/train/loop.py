@@ -55,7 +55,7 @@ def run_loop(parts: Parts, callbacks: Sequence[keras.callbacks.Callback], valida
     is no number or the checkpoint does not fit the model.
     """
     model, begin = parts.trained.model, parts.begin
-    model._symbolic_build(data_batch=parts.batches.symbolic())  # so that all variables are there to be set
+    _build(parts)
     parts.record.restore(begin.position.names, begin.position.lines)
     if begin.arrays:
         try:
@@ -75,6 +75,18 @@ def run_loop(parts: Parts, callbacks: Sequence[keras.callbacks.Callback], valida
         )
     finally:
         parts.stop.gentle = False
+
+
+def _build(parts: Parts) -> None:
+    """Makes all variables, so that they are there to be set."""
+    model = parts.trained.model
+    model._symbolic_build(data_batch=parts.batches.symbolic())
+    if getattr(model, "_distribute_strategy", None) is not None:  # TensorFlow's, for several devices
+        model._maybe_symbolic_build = lambda **_: None  # Keras would build again, with the mean of the first batches
+        if parts.batches.uneven:
+            from archspec.train.shares import weigh_shares
+
+            weigh_shares(model)
 
 
 class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]
