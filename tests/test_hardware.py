@@ -27,7 +27,7 @@ layers:
   - Flatten
   - Rescaling: {scale: 0.004}
   - Dense: {units: 16, activation: relu, kernel_regularizer: {L2: 0.01}}
-  - Dense: {units: 10, activation: softmax}
+  - {Dense: {units: 10, activation: softmax}, name: dense_out}
 data:
   source: SOURCE
   split: {validation: 0.1, test: 0.2}
@@ -162,9 +162,9 @@ print({{v.path: v.value.addressable_shards[0].data.shape for v in variables}})
     assert done.returncode == 0, done.stderr
     shapes = eval(done.stdout.splitlines()[-1], {})
     assert shapes["dense/kernel"] == shapes["adam/dense_kernel_momentum"] == (64, 8)
-    assert shapes["dense_1/kernel"] == (16, 5)
+    assert shapes["dense_out/kernel"] == (16, 5)
     assert shapes["dense/bias"] == (8,)
-    assert shapes["dense_1/bias"] == (10,)
+    assert shapes["dense_out/bias"] == (10,)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
