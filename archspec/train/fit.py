@@ -7,7 +7,7 @@ import datetime
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from archspec.data.plan import Plan, plan
 from archspec.data.split import count
 from archspec.files import whole
 from archspec.graph.ir import Graph
+from archspec.graph.text import to_text
 from archspec.language import Document
 from archspec.train.check import check_settings, check_validation, require_loss
 from archspec.train.class_weight import class_weight
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from archspec.train.checkpoint import Checkpoint
     from archspec.train.feed import Feeds
     from archspec.train.hardware import Hardware
+    from archspec.train.loop import Parts
     from archspec.train.objective.trainee import Trainee
     from archspec.train.record import Record
 
@@ -81,7 +83,7 @@ def train(
                 help = "train: {initial_weights: RUN} begins with its weights"
                 raise RunFailed("a training on several hosts cannot be resumed", help=help)
             return _train(ready, folder, quiet, before)
-    ready = _prepared(document, graph, following)
+    ready = replace(_prepared(document, graph, following), repeated=Path(repeat) if repeat is not None else None)
     if ready.hardware.follows:  # the first host keeps the run, what the others write is lost
         with tempfile.TemporaryDirectory() as other:
             return _train(ready, Path(other), True, None)
@@ -106,6 +108,7 @@ class _Ready:
     class_weight: Mapping[int, float] | None
     initial: tuple[Beginning, ...]
     hardware: Hardware
+    repeated: Path | None = None
 
 
 def _prepared(document: Document, graph: Graph, following: Plan | None = None, resuming: bool = False) -> _Ready:
@@ -146,7 +149,7 @@ def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> 
 
     with Stop(said) as stop, status, ready.hardware.place(), _told(folder, stop), reading(ready.plan.source):
         return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, ready.initial,
-                    ready.hardware, folder, quiet, stop, before).all()  # fmt: skip
+                    ready.hardware, ready.repeated, folder, quiet, stop, before).all()  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -180,6 +183,7 @@ class _Run:
     class_weight: Mapping[int, float] | None
     initial: tuple[Beginning, ...]
     hardware: Hardware
+    repeated: Path | None
     folder: Path
     quiet: bool
     stop: Stop
@@ -256,7 +260,7 @@ class _Run:
     def fit(self, trainee: Trainee, fed: Feeds, begin: Checkpoint) -> Record:
         from archspec.build.objects import keras_object
         from archspec.train.batches import training_batches
-        from archspec.train.loop import Parts, run_loop
+        from archspec.train.loop import Parts, build, run_loop
         from archspec.train.progress import Progress
         from archspec.train.record import Record
 
@@ -266,6 +270,8 @@ class _Run:
         progress = Progress(self.quiet, data.batch_size)
         parts = Parts(self.folder, trainee, batches, given.epochs, run.checkpoint.seconds, record, progress, self.stop,
                       begin, self.before.fresh if self.before else ())  # fmt: skip
+        build(parts)
+        self.tune(parts)
         validation: dict[str, Any] = {}
         if fed.validation:
             pair = fed.validation.x if fed.validation.y is None else (fed.validation.x, fed.validation.y)
@@ -282,6 +288,17 @@ class _Run:
             if record.lines:
                 write_curves(self.folder, record.lines)
         return record
+
+    def tune(self, parts: Parts) -> None:
+        """Settles how steps are run, where the spec leaves that open."""
+        from archspec.train.tuning import Open, choose, key
+
+        run, given = self.settings.run, self.settings.train
+        augment = [to_text(steps) for steps in self.plan.augment.values()]
+        name = key(to_text(self.graph), augment, type(given.optimizer), given.loss, given.phases, given.metrics,
+                   self.settings.data.batch_size, run.precision, self.hardware.used())  # fmt: skip
+        choose(parts, Open(run.jit == "auto", given.steps_per_execution == "auto", name),
+               self.folder if self.before is not None else self.repeated)  # fmt: skip
 
     def save(self, network: keras.Model) -> None:
         with whole(self.folder / "model.keras") as draft:

@@ -49,13 +49,12 @@ class Parts:
 
 
 def run_loop(parts: Parts, callbacks: Sequence[keras.callbacks.Callback], validation: Mapping[str, Any]) -> None:
-    """Trains from where `parts.begin` is to the last epoch.
+    """Trains from where `parts.begin` is to the last epoch; `build` has made the variables.
 
     `validation` holds the arguments of `fit` for it. Raises RunFailed where the training is to stop, and where the loss
     is no number or the checkpoint does not fit the model.
     """
     model, begin = parts.trained.model, parts.begin
-    _build(parts)
     parts.record.restore(begin.position.names, begin.position.lines)
     if begin.arrays:
         try:
@@ -77,7 +76,7 @@ def run_loop(parts: Parts, callbacks: Sequence[keras.callbacks.Callback], valida
         parts.stop.gentle = False
 
 
-def _build(parts: Parts) -> None:
+def build(parts: Parts) -> None:
     """Makes all variables, so that they are there to be set."""
     model = parts.trained.model
     model._symbolic_build(data_batch=parts.batches.symbolic())

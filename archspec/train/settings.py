@@ -113,7 +113,7 @@ class Train(Model):
     class_weight: Literal["balanced"] | dict[str, Weight] | None = None
     initial_weights: Annotated[str, MinLen(1)] | dict[str, Annotated[str, MinLen(1)]] | None = None
     frozen: Scopes = ()
-    steps_per_execution: Positive = 1
+    steps_per_execution: Literal["auto"] | Positive = "auto"
     validation_freq: Positive = 1
 
 
@@ -134,7 +134,7 @@ class Run(Model):
     `devices: auto` takes all GPUs or TPUs that can share a batch, else the CPU; a number, as many devices. `mesh` names
     the axes of a grid of devices, the first for the examples of a batch, and `layout` the axis of the mesh along which
     each axis of a weight is divided. `hosts` lists the addresses of all processes, and `host` is this one's place.
-    `jit: auto` leaves the choice to Keras.
+    `jit: auto` leaves the choice to a measurement, or to Keras where the training is short.
     """
 
     backend: Literal["tensorflow", "jax"] | None = None
