@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from archspec.diagnostics import Diagnostic, SpecError, in_order
 from archspec.graph.ir import Graph
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from archspec.analysis.summary import Summary
     from archspec.train.fit import TrainedRun
+    from archspec.train.folds import CrossValidated
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +52,22 @@ class Architecture:
         return in_order(found)
 
     def summary(self, depth: int | None = None) -> Summary:
-        """Shapes, parameters, MACs and bytes by layer, or by block where `depth` cuts the scopes."""
+        """Shapes, parameters, MACs and bytes by layer, or by block where `depth` cuts the scopes.
+
+        What the spec freezes, in the network or under `train`, is not trainable. Raises SpecError where it cannot be.
+        """
         from archspec.analysis.summary import summary
 
-        return summary(self.graph, depth)
+        return summary(self._trained(), depth)
+
+    def _trained(self) -> Graph:
+        """The graph with what the spec freezes under `train`."""
+        if not (self.document.train or {}).get("frozen"):
+            return self.graph
+        from archspec.train.check import check_settings
+        from archspec.train.objective.scopes import freeze
+
+        return freeze(self.graph, check_settings(self.document, self.graph).train.frozen)
 
     @property
     def drawing(self) -> dict[str, Any]:
@@ -81,11 +94,23 @@ class Architecture:
 
         return build(self.graph)
 
-    def train(self, run_dir: str | Path | None = None, **options: Any) -> TrainedRun:
+    @overload
+    def train(self, run_dir: str | Path | None = None, *, folds: None = None, **options: Any) -> TrainedRun: ...
+    @overload
+    def train(self, run_dir: str | Path | None = None, *, folds: int, **options: Any) -> CrossValidated: ...
+    def train(
+        self, run_dir: str | Path | None = None, *, folds: int | None = None, **options: Any
+    ) -> TrainedRun | CrossValidated:
         """Trains and tests the network as the spec says; everything about the run is kept in `run_dir`.
 
-        Without `run_dir`, a new numbered folder is made under `runs/`.
+        Without `run_dir`, a new numbered folder is made under `runs/`. With `folds`, the network is trained so many
+        times, each time tested on another part of the examples. The options are those of `archspec.train.fit.train`,
+        with folds those of `archspec.train.folds.train_folds`.
         """
+        if folds is not None:
+            from archspec.train.folds import train_folds
+
+            return train_folds(self.document, self.graph, folds, run_dir, **options)
         from archspec.train.fit import train
 
         return train(self.document, self.graph, run_dir, **options)

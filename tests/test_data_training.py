@@ -277,7 +277,7 @@ checked = check_settings(spec.document, spec.graph)
 made = plan(spec.document, spec.graph, checked.data, checked.losses(spec.graph))
 choose_backend("jax")
 from archspec.train.feed import feeds
-feeds(made, spec.graph, 8, True, 0)
+feeds(made, spec.graph, 8)
 assert "tensorflow" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=180, env={**os.environ, "KERAS_BACKEND": "jax"})

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -24,11 +18,11 @@ import archspec
 from archspec.train import checkpoint as checkpoints
 from archspec.train.batches import training_batches
 from archspec.train.feed import Feed
-from archspec.train.fit import TrainedRun
 from archspec.train.folder import RunFailed, locked
 from archspec.train.progress import Moment, bar, plain
 from archspec.train.repeat import first_difference
-from archspec.train.resume import open_run
+from archspec.train.runs import open_run
+from tests.running import at_checkpoint, interrupted, resume, status, train
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,51 +52,6 @@ train:
     - SwapEMAWeights
 run: {checkpoint: {seconds: 0}}
 """
-
-
-def train(text: str, folder: Path, run: str, **options: Any) -> TrainedRun:
-    return archspec.loads(text, folder=folder).train(folder / run, **{"quiet": True, **options})
-
-
-def resume(run: Path, *changes: str, quiet: bool = True) -> TrainedRun:
-    return archspec.Architecture(*open_run(run, changes)).train(resume=run, quiet=quiet)
-
-
-def status(run: Path) -> str:
-    said: str = json.loads((run / "status.json").read_text())["status"]
-    return said
-
-
-@contextmanager
-def at_checkpoint(run: Path, name: str, act: Callable[[], None]) -> Iterator[None]:
-    """Does something as soon as a checkpoint of this place, or a later one, is there."""
-
-    def watch() -> None:
-        while not over.is_set():
-            if any(path.name >= name for path in run.glob("checkpoints/*.safetensors")):
-                act()
-                return
-            time.sleep(0.003)
-
-    over = threading.Event()
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-
-
-def interrupted(text: str, folder: Path, name: str, at: str, number: int = signal.SIGINT) -> Path:
-    with (
-        at_checkpoint(folder / name, at, lambda: os.kill(os.getpid(), number)),
-        pytest.raises(RunFailed, match="interrupted") as caught,
-    ):
-        train(text, folder, name)
-    assert caught.value.stopped_by == number
-    assert status(folder / name).startswith("interrupted in epoch")
-    return folder / name
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +135,9 @@ def test_a_checkpoint_without_a_variable_does_not_fit(tmp_path: Path) -> None:
 
 
 def test_a_repeated_run_is_the_same(tmp_path: Path, whole: Path) -> None:
-    again = archspec.Architecture(*open_run(whole)).train(tmp_path / "again", repeat=whole, quiet=True)
+    again = open_run(whole)[1].train(tmp_path / "again", repeat=whole, quiet=True)
     assert again.difference is None
-    document, graph = open_run(whole, ["run.seed=1"])
-    other = archspec.Architecture(document, graph).train(tmp_path / "other", repeat=whole, quiet=True)
+    other = open_run(whole, ["run.seed=1"])[1].train(tmp_path / "other", repeat=whole, quiet=True)
     assert other.difference is not None
     assert other.difference.startswith("epoch 1: accuracy was")
 
@@ -317,9 +265,9 @@ def test_a_second_process_is_refused(broken_off: Path) -> None:
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
-    with pytest.raises(RunFailed, match="there is no folder"):
+    with pytest.raises(RunFailed, match="there is no run"):
         open_run(tmp_path / "none")
-    with pytest.raises(RunFailed, match="holds no run"):
+    with pytest.raises(RunFailed, match="is no run"):
         open_run(tmp_path)
 
 
@@ -372,7 +320,7 @@ run: {checkpoint: {seconds: 0}}
             path.rename(path.with_suffix(".gone"))
 
     at = at_checkpoint(tmp_path / "run", "00000-00000001", vanish)
-    with at, pytest.raises(RunFailed, match=r"the data cannot be read any more: .*\.png"):
+    with at, pytest.raises(RunFailed, match=r"the image '.*\.png' is no longer there"):
         train(text, tmp_path, "run")
     assert status(tmp_path / "run").startswith("failed: the run broke off")
 

@@ -15,8 +15,8 @@ import click
 
 from archspec import __version__
 
-COMMANDS = ("new", "check", "summary", "show", "draw", "diff", "build", "train", "weights", "layers", "schema",
-            "explain", "doctor", "completion")  # fmt: skip
+COMMANDS = ("new", "check", "summary", "show", "draw", "diff", "build", "train", "runs", "evaluate", "predict",
+            "weights", "layers", "schema", "explain", "doctor", "completion")  # fmt: skip
 
 # Most commands live for half a second, and make classes that stay: looking for garbage among them took a quarter of it.
 _COLLECT_EVERY = 200_000
@@ -56,6 +56,7 @@ def cli() -> None:
         archspec summary my.yaml         shapes, parameters, MACs
         archspec draw my.yaml -o my.svg  its picture
         archspec train my.yaml           train and test it
+        archspec predict runs/my-001 x   what it makes of new inputs
 
     A variant is named behind @, and values are changed by their path:
 

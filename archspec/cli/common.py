@@ -56,6 +56,42 @@ def complete_spec(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return sorted(str(c) for c in candidates if str(c).startswith(incomplete))
 
 
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Run folders: those in ./runs, and those below what is typed; other folders to go on through."""
+    from archspec.train.runs import is_run
+
+    folder = Path(incomplete).parent if "/" in incomplete else Path()
+    below = [*folder.glob("*/"), *(() if "/" in incomplete else Path("runs").glob("*/"))]
+    shown = {str(path) if is_run(path) else f"{path}/" for path in below if not path.name.startswith(".")}
+    return sorted(path for path in shown if path.startswith(incomplete))
+
+
+def note_unfinished(run: Path) -> None:
+    """Says so where a run has not ended well, though it has weights that can be used."""
+    from archspec.train.runs import read_run
+
+    status = read_run(run).status
+    if status != "finished":
+        click.echo(f"the run is not finished ({status}): these are its weights so far", err=True)
+
+
+@contextlib.contextmanager
+def run_errors() -> Iterator[None]:
+    """A run that failed or cannot be used is told plainly, exit code 1; one that a signal ended, as shells count it."""
+    from archspec.train.folder import RunFailed
+
+    try:
+        yield
+    except RunFailed as error:
+        lines = [str(error)]
+        lines += [f"help: {error.help}"] if error.help else []
+        lines += [f"what there was lies in {error.folder}"] if error.folder else []
+        told = failure("\n".join(lines))
+        if error.stopped_by is not None:
+            told.exit_code = 128 + error.stopped_by  # type: ignore[misc]  # click's own class variable stays
+        raise told from None
+
+
 def read_limits(texts: Sequence[str]) -> Limits:
     from archspec.language.limits import Limits
 

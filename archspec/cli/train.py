@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.cli.common import complete_spec, failure, is_change, open_spec, spec_options
+from archspec.cli.common import complete_run, complete_spec, failure, is_change, open_spec, run_errors, spec_options
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
-    from archspec.train.folder import RunFailed
 
 _RUN = click.Path(file_okay=False, path_type=Path)
-
-
-class _Stopped(click.ClickException):
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]
 
 
 @click.command("train")
@@ -32,12 +25,15 @@ class _Stopped(click.ClickException):
     "--runs", type=_RUN, default=Path("runs"), show_default=True, metavar="FOLDER",
     help="Where numbered run folders are made.",
 )  # fmt: skip
-@click.option("--resume", type=_RUN, metavar="RUN", help="Go on with a run that was interrupted.")
-@click.option("--repeat", type=_RUN, metavar="RUN", help="Train again by a run's folder, and compare.")
+@click.option("--resume", type=_RUN, metavar="RUN", shell_complete=complete_run,
+              help="Go on with a run that was interrupted.")  # fmt: skip
+@click.option("--repeat", type=_RUN, metavar="RUN", shell_complete=complete_run,
+              help="Train again by a run's folder, and compare.")  # fmt: skip
+@click.option("--folds", type=click.IntRange(min=2), metavar="N", help="Cross-validate: N runs, each tested on an Nth.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no progress.")
 def command(
     spec: str | None, changes: tuple[str, ...], run_dir: Path | None, runs: Path, resume: Path | None,
-    repeat: Path | None, quiet: bool, limits: tuple[str, ...], allow: tuple[Path, ...],
+    repeat: Path | None, folds: int | None, quiet: bool, limits: tuple[str, ...], allow: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Train and test a network as its spec says.
 
@@ -47,6 +43,7 @@ def command(
         archspec train digits_cnn.yaml
         archspec train resnet.yaml@resnet18 params.classes=10 train.epochs=5 data.batch_size=256
         archspec train digits_cnn.yaml run.backend=jax run.seed=1
+        archspec train digits_cnn.yaml --folds 5
         archspec train --resume runs/digits_cnn-001
         archspec train --resume runs/digits_cnn-001 train.epochs=90
         archspec train --repeat runs/digits_cnn-001
@@ -59,18 +56,19 @@ def command(
     """
     if resume is not None and (repeat is not None or run_dir is not None):
         raise click.UsageError("--resume goes on in the run's own folder: neither --repeat nor --run-dir fits")
+    if folds is not None and (resume is not None or repeat is not None):
+        raise click.UsageError("--folds begins new runs: neither --resume nor --repeat fits")
     if spec is not None and is_change(spec):
         changes, spec = (spec, *changes), None
     if spec is None and resume is None and repeat is None:
         raise click.UsageError("name a spec, or a run to --resume or --repeat")
-    from archspec.train.folder import RunFailed
-
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the training takes the first Ctrl-C, the system the second
-    try:
+    with run_errors():
         network = _network(spec, changes, resume or repeat, limits, allow)
+        if folds is not None:
+            network.train(run_dir, runs=runs, quiet=quiet, folds=folds)
+            return
         run = network.train(run_dir, runs=runs, quiet=quiet, resume=resume, repeat=repeat)
-    except RunFailed as error:
-        raise _failed(error) from None
     if repeat is not None:
         if run.difference:
             raise failure(f"{run.path} is not the same as {repeat}: {run.difference}")
@@ -82,17 +80,7 @@ def _network(
 ) -> Architecture:
     if spec is not None:
         return open_spec(spec, changes, limits, allow)
-    from archspec.architecture import Architecture
-    from archspec.train.resume import open_run
+    from archspec.train.runs import open_run
 
     assert run is not None
-    return Architecture(*open_run(run, changes))
-
-
-def _failed(error: RunFailed) -> click.ClickException:
-    lines = [str(error)]
-    lines += [f"help: {error.help}"] if error.help else []
-    lines += [f"what there was lies in {error.folder}"] if error.folder else []
-    if error.stopped_by is None:
-        return failure("\n".join(lines))
-    return _Stopped("\n".join(lines), 128 + error.stopped_by)  # as shells count signals
+    return open_run(run, changes)[1]

@@ -50,6 +50,21 @@ class Field:
     range: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table that makes up a field or a part of it, and how its text becomes numbers.
+
+    `classes` are numbered in their order where there are any, `onehot` gives each a number of its own; `missing` stands
+    for an empty number, which is an error where it is None. A column of `text` stays as it is.
+    """
+
+    name: str
+    classes: tuple[str, ...] = ()
+    onehot: bool = False
+    text: bool = False
+    missing: float | None = None
+
+
 # Which examples: positions in each of the source's own splits.
 Selection = Mapping[str, "np.ndarray"]
 
@@ -84,6 +99,7 @@ class Loaded:
     without reading the examples. `inputs` and `targets` are the fields that are meant where the spec does not say.
     An `ordered` source reads runs of neighbours only, and so is split without shuffling.
     `inspect` looks for what could not be read in the middle of a training, and says what it finds.
+    `columns` are those of a table, in their order, by the fields that they make up.
     """
 
     fields: Mapping[str, Field]
@@ -95,6 +111,7 @@ class Loaded:
     labels: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     ordered: bool = False
     inspect: Callable[[], str | None] = lambda: None
+    columns: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
 
 
 class Source(Model):

@@ -72,7 +72,7 @@ def folds(source: Loaded, split: Split, label: str | None, n: int) -> Iterator[D
     stratified = classes is not None and int(np.unique(classes, return_counts=True)[1].min()) >= n
     cut = (StratifiedKFold if stratified else KFold)(n, **random)
     for kept, held in cut.split(np.arange(total), classes if stratified else None):
-        rest, chosen = _pick(pool, kept), {**named, "test": _pick(pool, held)}
+        rest, chosen = pick(pool, kept), {**named, "test": pick(pool, held)}
         share = wanted["validation"]
         if isinstance(share, int | float):
             rest, chosen["validation"] = _carve(source, rest, _size(share, len(kept)), "validation", split.seed, label)
@@ -176,7 +176,7 @@ def _carve(
     else:
         classes = _proportional(_classes(source, pool, label), size)
         kept, taken = train_test_split(np.arange(total), test_size=size, random_state=seed, stratify=classes)
-    return _pick(pool, np.sort(kept)), _pick(pool, np.sort(taken))
+    return pick(pool, np.sort(kept)), pick(pool, np.sort(taken))
 
 
 def _classes(source: Loaded, pool: Selection, label: str | None) -> np.ndarray | None:
@@ -198,7 +198,7 @@ def _proportional(classes: np.ndarray | None, size: int) -> np.ndarray | None:
     return classes if counts.min() > 1 and len(counts) <= min(size, len(classes) - size) else None
 
 
-def _pick(pool: Selection, flat: np.ndarray) -> Selection:
+def pick(pool: Selection, flat: np.ndarray) -> Selection:
     """The examples at these places of the pool's parts laid end to end."""
     picked: dict[str, np.ndarray] = {}
     start = 0

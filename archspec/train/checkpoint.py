@@ -143,7 +143,8 @@ def _read(path: Path) -> Checkpoint:
 
     with safe_open(path, "np") as file:
         said = json.loads(file.metadata()["position"])
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        names = file.keys()
+        arrays = {name: file.get_tensor(name) for name in names}
     lists = {name: tuple(said[name]) for name in ("names", "lines", "callbacks")}
     return Checkpoint(Position(**(said | lists)), arrays)
 

@@ -64,26 +64,30 @@ def feeds(plan: Plan, graph: Graph, batch_size: int) -> Feeds:
     training = plan.source.read(plan.parts.train)
     for field, model in models.items():
         _adapt(model, plan.preprocess[field], training, field)
-    dtypes = {name: graph.nodes[name].outputs[0].dtype for name in plan.inputs}
-
-    def feed(rows: Rows) -> Feed:
-        if isinstance(rows, Arrays):
-            values = dict(rows.values) | {field: _apply(model, rows.values[field]) for field, model in models.items()}
-            x = tuple(_cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
-            return Feed(rows.size, _only(x), _only({n: _target(values[f]) for n, f in plan.targets.items()}))
-        examples = _examples(plan, models, dtypes, rows)
-        return Feed(rows.size, _batches(examples, rows.size, batch_size), examples=examples)
 
     def other(selection: Selection | None) -> Feed | None:
-        return feed(plan.source.read(selection)) if selection is not None and count(selection) else None
+        if selection is None or not count(selection):
+            return None
+        return feed(plan, graph, models, plan.source.read(selection), batch_size)
 
     names = {field: name for name, field in plan.inputs.items()}
     return Feeds(
-        feed(training),
+        feed(plan, graph, models, training, batch_size),
         other(plan.parts.validation),
         other(plan.parts.test),
         {names[field]: model for field, model in models.items()},
     )
+
+
+def feed(plan: Plan, graph: Graph, models: Mapping[str, keras.Model], rows: Rows, batch_size: int) -> Feed:
+    """Examples as the network takes them, each field through its model."""
+    dtypes = {name: graph.nodes[name].outputs[0].dtype for name in plan.inputs}
+    if isinstance(rows, Arrays):
+        values = dict(rows.values) | {field: apply(model, rows.values[field]) for field, model in models.items()}
+        x = tuple(cast(values[field], dtypes[name]) for name, field in plan.inputs.items())
+        return Feed(rows.size, _only(x), _only({n: _target(values[f]) for n, f in plan.targets.items()}))
+    examples = _examples(plan, models, dtypes, rows)
+    return Feed(rows.size, _batches(examples, rows.size, batch_size), examples=examples)
 
 
 def _adapt(model: keras.Model, steps: Graph, training: Rows, field: str) -> None:
@@ -95,14 +99,14 @@ def _adapt(model: keras.Model, steps: Graph, training: Rows, field: str) -> None
             continue
         before = keras.Model(model.input, layer.input)
         if isinstance(training, Arrays):
-            values = _apply(before, training.values[field])
+            values = apply(before, training.values[field])
             layer.adapt(_tensors(values) if _is_text(values) else values)
         else:
             values = training.open().map(lambda row: row[field]).map(_in_tf_data(before))
             layer.adapt(values.batch(_CHUNK))
 
 
-def _apply(model: keras.Model, values: np.ndarray) -> np.ndarray:
+def apply(model: keras.Model, values: np.ndarray) -> np.ndarray:
     """The model's results for all examples, a chunk at a time."""
     if not model.layers[1:]:
         return values
@@ -162,7 +166,7 @@ def _examples(plan: Plan, models: Mapping[str, keras.Model], dtypes: Mapping[str
     def example(row: Mapping[str, Any]) -> tuple[Any, Any]:
         fields = dict.fromkeys((*plan.inputs.values(), *plan.targets.values()))
         made = {field: steps[field](row[field]) if field in steps else row[field] for field in fields}
-        x = tuple(_cast(made[field], dtypes[name]) for name, field in plan.inputs.items())
+        x = tuple(cast(made[field], dtypes[name]) for name, field in plan.inputs.items())
         return _only(x), _only({name: made[field] for name, field in plan.targets.items()})
 
     options = tf.data.Options()
@@ -189,7 +193,7 @@ def element_bytes(spec: Any) -> int:
     return TensorType(tuple(spec.shape), spec.dtype.name).bytes
 
 
-def _cast(values: Any, dtype: str) -> Any:
+def cast(values: Any, dtype: str) -> Any:
     """Values of a field in the dtype of the input: arrays, or tensors in a tf.data pipeline."""
     if isinstance(values, np.ndarray):
         return _tensors(values) if dtype == "string" else values.astype(dtype, copy=False)

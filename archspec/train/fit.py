@@ -25,10 +25,21 @@ from archspec.train.folder import RunFailed, Status, locked, new_folder, write_j
 from archspec.train.objective.aims import aims
 from archspec.train.objective.initial import Beginning, load_initial, read_initial
 from archspec.train.objective.scopes import freeze
-from archspec.train.report import show, write_curves, write_report
+from archspec.train.outcome import (
+    closing_lines,
+    judged,
+    measured,
+    parameter_counts,
+    results,
+    shown_columns,
+    shown_inputs,
+)
+from archspec.train.report import Outcome, write_curves, write_report
 from archspec.train.resume import Resumed, check_data, history, resumed
 from archspec.train.sections import Sections, sections
+from archspec.train.signature import write_signature
 from archspec.train.stop import Stop
+from archspec.train.tensorboard import check_tensorboard, tensorboard
 
 if TYPE_CHECKING:
     import keras
@@ -108,7 +119,7 @@ class _Ready:
     class_weight: Mapping[int, float] | None
     initial: tuple[Beginning, ...]
     hardware: Hardware
-    repeated: Path | None = None
+    repeated: Path | None
 
 
 def _prepared(document: Document, graph: Graph, following: Plan | None = None, resuming: bool = False) -> _Ready:
@@ -118,6 +129,7 @@ def _prepared(document: Document, graph: Graph, following: Plan | None = None, r
     ready = following or plan(document, graph, settings.data, settings.losses(graph))
     aims(document, graph, settings.train, ready.target_types())
     check_validation(document, settings, count(ready.parts.validation))
+    check_tensorboard(document, settings)
     weights = class_weight(document, settings, ready)
     initial = () if resuming else read_initial(document, settings)
     settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
@@ -125,7 +137,7 @@ def _prepared(document: Document, graph: Graph, following: Plan | None = None, r
         choose_backend(settings.run.backend)
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
-    return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings))
+    return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings), None)
 
 
 def _hardware(document: Document, graph: Graph, settings: Sections) -> Hardware:
@@ -148,8 +160,7 @@ def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> 
             print("\nstopping after this step or validation; a second time ends at once", flush=True)
 
     with Stop(said) as stop, status, ready.hardware.place(), _told(folder, stop), reading(ready.plan.source):
-        return _Run(ready.document, ready.graph, ready.settings, ready.plan, ready.class_weight, ready.initial,
-                    ready.hardware, ready.repeated, folder, quiet, stop, before).all()  # fmt: skip
+        return _Run(**vars(ready), folder=folder, quiet=quiet, stop=stop, before=before).all()
 
 
 @contextlib.contextmanager
@@ -173,17 +184,9 @@ def _told(folder: Path, stop: Stop) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """One run's parts, which its steps share."""
+class _Run(_Ready):
+    """One run under way."""
 
-    document: Document
-    graph: Graph
-    settings: Sections
-    plan: Plan
-    class_weight: Mapping[int, float] | None
-    initial: tuple[Beginning, ...]
-    hardware: Hardware
-    repeated: Path | None
     folder: Path
     quiet: bool
     stop: Stop
@@ -201,6 +204,7 @@ class _Run:
             write_spec(self.folder, self.document)
         elif self.before.changes:
             write_resolved(self.folder, self.document)
+        write_signature(self.folder, self.plan)
         self.draw()
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
@@ -208,15 +212,13 @@ class _Run:
             trainee = objective(self.document, self.graph, self.settings, self.plan)
             initial = [] if begin.arrays else self.initial_weights(trainee)
             sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
-            parameters = _parameters(self.graph)["total"]
+            parameters = parameter_counts(self.graph)["total"]
             self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
             for line in initial:
                 self.say(line)
             record = self.fit(trainee, fed, begin)
             self.save(trainee.network)
-            metrics = self.evaluate(trainee.model, fed, record)
-        self.report(fed, record, metrics, time.perf_counter() - began)
-        self.write_environment(started, datetime.datetime.now(datetime.UTC))
+            metrics = self.report(trainee, fed, record, began, started)
         final = metrics["test"] or metrics["validation"] or metrics["train"]
         return TrainedRun(self.folder, final, tuple(record.lines))
 
@@ -279,7 +281,7 @@ class _Run:
             if fed.validation.y is not None:
                 validation["validation_batch_size"] = data.batch_size
         try:
-            run_loop(parts, [*map(keras_object, given.callbacks)], validation)
+            run_loop(parts, [*map(keras_object, given.callbacks)], validation, tensorboard(self.folder, self.settings))
         except RunFailed as error:
             if error.stopped_by is not None:
                 self.save(trainee.network)
@@ -304,40 +306,23 @@ class _Run:
         with whole(self.folder / "model.keras") as draft:
             network.save(draft)
 
-    def evaluate(self, model: keras.Model, fed: Feeds, record: Record) -> dict[str, dict[str, float]]:
-        """The figures of each split; the training split's are the last epoch's, measured as it went."""
-        figures: dict[str, dict[str, float]] = {"test": {}, "validation": {}}
-        for split, feed in (("test", fed.test), ("validation", fed.validation)):
-            if feed:
-                arguments = feed.arguments(self.settings.data.batch_size)
-                got = model.evaluate(**arguments, verbose=0, return_dict=True)
-                figures[split] = {name: float(value) for name, value in got.items()}
-        return figures | {"train": record.measured()}
+    def report(
+        self, trainee: Trainee, fed: Feeds, record: Record, began: float, started: datetime.datetime
+    ) -> dict[str, dict[str, float]]:
+        """Measures the network, writes down what came out, and gives the metrics of each split."""
+        losses, size, seed = self.settings.losses(self.graph), self.settings.data.batch_size, self.settings.run.seed
+        metrics = measured(trainee.model, fed, record, size, seed)
+        figures = judged(trainee.network, self.plan, losses, fed, size, seed)
+        seconds = time.perf_counter() - began
+        facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
+        made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds)
+        rows, columns = shown_inputs(self.plan, figures), shown_columns(self.plan)
+        write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts))
+        for line in closing_lines(self.folder, metrics, seconds):
+            self.say(line)
+        return metrics
 
-    def report(self, fed: Feeds, record: Record, metrics: Mapping[str, Mapping[str, float]], seconds: float) -> None:
-        import keras
-
-        results = {
-            "name": self.document.name,
-            "description": self.document.spec.description,
-            "metrics": metrics,
-            "examples": fed.sizes,
-            "parameters": _parameters(self.graph),
-            "classes": {output: list(names) for output, names in self.plan.classes.items()},
-            "epochs": len(record.lines),
-            "seconds": round(seconds, 3),
-            "backend": keras.backend.backend(),
-            "precision": self.settings.run.precision,
-            "seed": self.settings.run.seed,
-        }
-        write_report(self.folder, self.document.name, results, record.lines)
-        for split in ("test", "validation"):
-            if metrics[split]:
-                shown = ", ".join(f"{name} {show(name, value)}" for name, value in metrics[split].items())
-                self.say(f"{split}: {shown}")
-        self.say(f"{seconds:.0f} s; the model and a report lie in {self.folder}")
-
-    def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> None:
+    def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> dict[str, Any]:
         """What the run depends on, written before it begins and again with the time it ended."""
         run = self.settings.run
         facts = {
@@ -352,6 +337,7 @@ class _Run:
             **history(self.before, started, ended),
         }
         write_json(self.folder / "environment.json", facts)
+        return facts
 
     def draw(self) -> None:
         """The network's picture; a machine that cannot draw still trains."""
@@ -361,8 +347,3 @@ class _Run:
             draw(self.graph, self.folder / "network.svg")
         except DrawError as error:
             self.say(f"no picture of the network: {error}")
-
-
-def _parameters(graph: Graph) -> dict[str, int]:
-    weights = [(w.size, w.trainable and node.trainable) for node in graph.nodes.values() for w in graph.weights(node)]
-    return {"total": sum(size for size, _ in weights), "trainable": sum(size for size, learnt in weights if learnt)}

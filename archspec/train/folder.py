@@ -93,15 +93,6 @@ class Status:
                 file.truncate()
 
 
-def read_status(folder: Path) -> str:
-    """What status.json says, or an empty text where there is none."""
-    try:
-        status: str = json.loads((folder / "status.json").read_text("utf-8"))["status"]
-    except (OSError, ValueError, KeyError):
-        return ""
-    return status
-
-
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Holds the folder for this process; the system lets go of it when the process ends, however it does.

@@ -102,9 +102,7 @@ def _write(
         {"folder": f"fold-{i}", "metrics": result["metrics"], "examples": result["examples"]}
         for i, result in enumerate(results, 1)
     ]
-    shared = {
-        key: results[0][key] for key in ("name", "description", "parameters", "classes", "backend", "precision", "seed")
-    }
+    shared = {key: results[0][key] for key in _SHARED}
     write_json(
         folder / "results.json",
         {**shared, "metrics": mean, "deviation": deviation, "folds": each, "seconds": round(seconds, 3)},

@@ -48,10 +48,14 @@ class Parts:
     fresh: tuple[str, ...] = ()
 
 
-def run_loop(parts: Parts, callbacks: Sequence[keras.callbacks.Callback], validation: Mapping[str, Any]) -> None:
+Callbacks = Sequence[keras.callbacks.Callback]
+
+
+def run_loop(parts: Parts, callbacks: Callbacks, validation: Mapping[str, Any], loggers: Callbacks = ()) -> None:
     """Trains from where `parts.begin` is to the last epoch; `build` has made the variables.
 
-    `validation` holds the arguments of `fit` for it. Raises RunFailed where the training is to stop, and where the loss
+    `validation` holds the arguments of `fit` for it. `loggers` are further callbacks, which checkpoints leave out.
+    Raises RunFailed where the training is to stop, and where the loss
     is no number or the checkpoint does not fit the model.
     """
     model, begin = parts.trained.model, parts.begin
@@ -67,7 +71,7 @@ def run_loop(parts: Parts, callbacks: Sequence[keras.callbacks.Callback], valida
             parts.batches,
             initial_epoch=parts.epochs if begin.position.stopped else min(begin.position.epoch, parts.epochs),
             epochs=parts.epochs,
-            callbacks=Loop(parts, callbacks),
+            callbacks=Loop(parts, callbacks, loggers),
             verbose=0,
             shuffle=False,
             **validation,
@@ -91,7 +95,7 @@ def build(parts: Parts) -> None:
 class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]
     """Calls the spec's callbacks, then records, shows and keeps."""
 
-    def __init__(self, parts: Parts, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    def __init__(self, parts: Parts, callbacks: Callbacks, loggers: Callbacks) -> None:
         self.parts = parts
         self.given = tuple(callbacks)
         self.steps = parts.batches.num_batches
@@ -102,7 +106,7 @@ class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]
         self._began = self._trained = self._kept = time.perf_counter()
         self._cost = 0.0  # seconds that the last checkpoint took
         super().__init__(
-            [*callbacks], add_history=True, model=parts.trained.model, epochs=parts.epochs, steps=self.steps
+            [*callbacks, *loggers], add_history=True, model=parts.trained.model, epochs=parts.epochs, steps=self.steps
         )
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:

@@ -10,6 +10,12 @@ from pathlib import Path
 from archspec.files import write_whole
 
 TIMES = ("seconds",)  # columns that no two runs share
+RATE = "learning_rate"  # with phases there is one for each: learning_rate_PHASE
+
+
+def is_figure(column: str) -> bool:
+    """Whether a column measures the network."""
+    return column not in ("epoch", *TIMES) and not column.startswith(RATE)
 
 
 class Record:
@@ -48,8 +54,7 @@ class Record:
 
     def measured(self) -> dict[str, float]:
         """The last line's figures on the training split."""
-        names = [n for n in self.names if n not in ("epoch", *TIMES) and not n.startswith(("val_", "learning_rate"))]
-        return {name: self.lines[-1][name] for name in names}
+        return {n: self.lines[-1][n] for n in self.names if is_figure(n) and not n.startswith("val_")}
 
     def _write_all(self) -> None:
         text = io.StringIO(newline="")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.train.record import TIMES
+from archspec.train.saved import load_model
 
 
 def first_difference(one: Path, two: Path) -> str | None:
@@ -43,9 +44,7 @@ def _in_weights(one: Path, two: Path) -> str | None:
     import keras
     import numpy as np
 
-    import archspec.build  # noqa: F401  its layers are to be known to Keras
-
-    networks = [keras.saving.load_model(run / "model.keras", compile=False) for run in (one, two)]
+    networks = [load_model(run / "model.keras") for run in (one, two)]
     for before, now in zip(networks[0].weights, networks[1].weights, strict=True):
         values = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in (before, now)]
         if values[0].tobytes() != values[1].tobytes():

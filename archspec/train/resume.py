@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from archspec.graph.ir import Graph
 from archspec.graph.text import to_text
-from archspec.language import Document, Limits, elaborate, resolve
-from archspec.language.changes import read_changes
+from archspec.language import Document
 from archspec.layers.base import Model
-from archspec.train.folder import RunFailed, read_status
+from archspec.train.folder import RunFailed
+from archspec.train.runs import open_run
 from archspec.train.sections import sections
 
 # What may change in a run that goes on: settings that leave the network's variables and the examples' order alone.
 RUNTIME = (
     "train.epochs", "train.callbacks", "train.optimizer", "train.loss_weights", "train.class_weight",
     "train.steps_per_execution", "train.validation_freq", "run.devices", "run.mesh", "run.layout",
-    "run.hosts", "run.host", "run.jit", "run.checkpoint", "data.source",
+    "run.hosts", "run.host", "run.jit", "run.checkpoint", "run.tensorboard", "data.source",
 )  # fmt: skip
 _RATE = "train.optimizer.learning_rate"
 _SHOWN = 20  # lines of a diff
@@ -40,43 +39,13 @@ class Resumed:
     fresh: tuple[str, ...] = field(default=())
 
 
-def open_run(folder: Path, changes: Sequence[str] = ()) -> tuple[Document, Graph]:
-    """The spec that a run was begun with, changed if one likes. Needs no more than the folder, and the data.
-
-    Raises RunFailed where the folder holds no run, and SpecError where a change is wrong.
-    """
-    facts = _facts(folder)
-    spec = folder / "resolved.yaml"
-    if not spec.is_file():
-        raise _no_run(folder)
-    limits = Limits()
-    made = resolve.load(spec, read_changes(changes, limits), limits)
-    # Relative paths of data start where the spec lay; files that it uses were copied beside it.
-    document = replace(made, folder=Path(facts["home"]), variant=facts["variant"])
-    return document, elaborate(document)
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    try:
-        facts: dict[str, Any] = json.loads((folder / "environment.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise _no_run(folder) from error
-    return facts
-
-
-def _no_run(folder: Path) -> RunFailed:
-    if not folder.is_dir():
-        return RunFailed(f"there is no folder {folder}")
-    return RunFailed(f"{folder} holds no run that got as far as writing down its spec", help="train it anew")
-
-
 def resumed(folder: Path, document: Document, graph: Graph) -> Resumed:
     """What going on with the run in the folder by this spec means.
 
     Raises RunFailed where the run is finished, and where the spec changes more than a run that goes on can take.
     """
-    facts = _facts(folder)
-    old_document, old_graph = open_run(folder)
+    run, old = open_run(folder)
+    old_document, old_graph = old.document, old.graph
     changes, refused = _changes(old_document, document)
     if to_text(old_graph) != to_text(graph):
         refused = [*_network(old_graph, graph), *refused]
@@ -85,11 +54,11 @@ def resumed(folder: Path, document: Document, graph: Graph) -> Resumed:
         help = "a run goes on with the same network, data, loss and metrics; train it as a new run"
         raise RunFailed(f"the spec has changed since the run began:\n{shown}", folder, help)
     more = any(line.startswith("train.epochs:") for line in changes)
-    if read_status(folder) == "finished" and not more:
+    if run.is_finished and not more:
         help = "train.epochs=N with more epochs goes on with it; --repeat does it again"
         raise RunFailed(f"the run in {folder} is finished", None, help)
     fresh = ("learning_rate",) if any(line.startswith(_RATE) for line in changes) else ()
-    return Resumed(facts, tuple(changes), fresh)
+    return Resumed(run.environment, tuple(changes), fresh)
 
 
 def check_data(folder: Path, facts: Mapping[str, Any], fingerprint: str) -> None:

@@ -147,6 +147,7 @@ class Run(Model):
     seed: NonNegative = 0
     jit: Literal["auto"] | bool = "auto"
     checkpoint: Checkpoints = Checkpoints()
+    tensorboard: bool = False
 
     @property
     def device_count(self) -> int | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Len, MinLen
 from pydantic import BeforeValidator
 
-from archspec.data.base import WHOLE, DataError, Loaded, Source, SplitPaths, existing
+from archspec.data.base import WHOLE, Column, DataError, Loaded, Source, SplitPaths, existing
 from archspec.data.columns import ColumnType, Missing, Table, class_names, codes, guess, is_missing, numbers, read_table
 from archspec.diagnostics import did_you_mean
 
@@ -57,16 +59,20 @@ class Csv(Source):
         wanted = self._fields(next(iter(tables.values())))
         used = tuple(dict.fromkeys((*_names(wanted.values()), *self._targets)))
         types = {name: self._type(tables, name) for name in used}
+        layout = _layout(wanted, types)
         tables = {part: self._filled(table, types) for part, table in tables.items()}
         classes = {name: self._classes(tables, name) for name in used if types[name] in ("class", "onehot")}
         parts: dict[str, dict[str, np.ndarray]] = {}
         for part, table in tables.items():
             values = {name: self._values(table, name, types[name], classes.get(name)) for name in used}
-            parts[part] = _together(wanted, values, types) | {name: values[name] for name in self._targets}
-        first = next(iter(parts.values()))
-        inputs = tuple(name for name in first if name not in self._targets)
+            parts[part] = {field: _joined(names, values, types, field in wanted) for field, names in layout.items()}
+            parts[part] |= {name: values[name] for name in self._targets}
         named = {name: classes[name] for name in self._targets if name in classes}
-        return load_arrays(parts, inputs, self._targets, named)
+        inputs = tuple(field for field in layout if field not in self._targets)
+        loaded = load_arrays(parts, inputs, self._targets, named)
+        made = {name: self._column(name, types[name], classes.get(name, ())) for name in used}
+        columns = {field: tuple(made[name] for name in _names([names])) for field, names in layout.items()}
+        return replace(loaded, columns=columns)
 
     @property
     def _targets(self) -> tuple[str, ...]:
@@ -105,6 +111,11 @@ class Csv(Source):
         if given or name in (self.classes or {}):
             return given or "class"
         return guess([value for table in tables.values() for value in table.column(name)], name in self._targets)
+
+    def _column(self, name: str, kind: ColumnType, classes: tuple[str, ...]) -> Column:
+        how = self._missing(name)
+        fill = math.nan if how == "nan" else None if isinstance(how, str) else how
+        return Column(name, classes, kind == "onehot", kind == "string", fill)
 
     def _missing(self, name: str) -> Missing:
         return self.missing.get(name, "error") if isinstance(self.missing, dict) else self.missing
@@ -146,24 +157,31 @@ def _names(of: Iterable[Names | str]) -> list[str]:
     return [name for names in of for name in ((names,) if isinstance(names, str) else names)]
 
 
-def _together(
-    wanted: Mapping[str, tuple[str, ...] | str], values: Mapping[str, np.ndarray], types: Mapping[str, ColumnType]
-) -> dict[str, np.ndarray]:
-    """The input fields: one column each, or several side by side."""
-    fields: dict[str, np.ndarray] = {}
+def _layout(wanted: Mapping[str, Names | str], types: Mapping[str, ColumnType]) -> dict[str, Names | str]:
+    """The column of each input field, or those that it has side by side. Raises DataError for text among them."""
+    layout: dict[str, Names | str] = {}
     for field, names in wanted.items():
         if isinstance(names, str):
-            fields[field] = values[names]
+            layout[field] = names
             continue
         texts = [name for name in names if types[name] == "string"]
         if field and texts:
             raise DataError(f"field {field!r} is a vector and cannot hold the text of column {texts[0]!r}")
-        fields |= {name: values[name] for name in texts}
-        rest = [values[name] for name in names if name not in texts]
+        layout |= {name: name for name in texts}
+        rest = tuple(name for name in names if name not in texts)
         if rest:
-            whole = bool(field) and all(types[name] == "class" for name in names)
-            fields[field or "features"] = _side_by_side(rest, "int32" if whole else "float32")
-    return fields
+            layout[field or "features"] = rest
+    return layout
+
+
+def _joined(
+    names: Names | str, values: Mapping[str, np.ndarray], types: Mapping[str, ColumnType], named: bool
+) -> np.ndarray:
+    """A field's values: of one column, or of several side by side."""
+    if isinstance(names, str):
+        return values[names]
+    whole = named and all(types[name] == "class" for name in names)
+    return _side_by_side([values[name] for name in names], "int32" if whole else "float32")
 
 
 def _side_by_side(columns: Iterable[np.ndarray], dtype: str) -> np.ndarray:

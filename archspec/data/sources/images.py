@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,6 +83,17 @@ class Images(Source):
         targets = {part: [code for _, code in pairs] for part, pairs in found.items()}
         return self._loaded(root, files, _Labels(targets, classes))
 
+    def decoded(self, files: Sequence[Path]) -> Any:
+        """A tf.data.Dataset of files that are no part of the source, read as if they were."""
+        import tensorflow as tf
+
+        paths = tf.data.Dataset.from_tensor_slices([str(file) for file in files])
+        return paths.map(self._decoder(), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _decoder(self) -> Decoder:
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return Decoder(height, width, _CHANNELS[self.color_mode], self.interpolation, self.crop_to_aspect_ratio)
+
     def _with_masks(self, root: Path, roots: Mapping[str, Path], masks: Path) -> Loaded:
         """Images and the masks of the same name, below the same folders."""
         files = {part: files_below(below, SUFFIXES) for part, below in roots.items()}
@@ -111,8 +122,8 @@ class Images(Source):
 
         every = [file for each in files.values() for file in each]
         check_images(every)
-        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
-        decode = Decoder(height, width, _CHANNELS[self.color_mode], self.interpolation, self.crop_to_aspect_ratio)
+        decode = self._decoder()
+        height, width = decode.height, decode.width
         paths = {part: np.array([str(file) for file in each]) for part, each in files.items()}
 
         def read(selection: Selection) -> Stream:

@@ -17,7 +17,6 @@ from archspec.layers.objects import Object
 from archspec.train.compose import augment_models, by_name, compose
 from archspec.train.objective.aims import Aim, Term, aims, target_edge
 from archspec.train.objective.goals import Aimed, Criterion, FormulaCriterion, Goal, KerasCriterion, Turns
-from archspec.train.objective.scopes import freeze
 from archspec.train.sections import Sections
 from archspec.train.settings import by_output
 
@@ -37,10 +36,11 @@ class Trainee:
 def objective(document: Document, graph: Graph, settings: Sections, plan: Plan) -> Trainee:
     """The network with fresh weights, which the seed alone decides, and the model that trains it.
 
+    What the spec freezes is frozen in the graph already: see `archspec.train.objective.scopes.freeze`.
+
     Raises SpecError where formulas do not fit the data's targets.
     """
     found = aims(document, graph, settings.train, plan.target_types())
-    graph = freeze(graph, settings.train.frozen)
     run = settings.run
     augment = augment_models(plan.augment)
     before = keras.config.dtype_policy()
