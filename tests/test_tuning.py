@@ -11,7 +11,7 @@ import pytest
 import archspec
 from archspec.train import tuning
 from archspec.train.repeat import first_difference
-from archspec.train.resume import open_run
+from archspec.train.runs import open_run
 
 SPEC = """
 archspec: 1
@@ -61,10 +61,10 @@ def test_going_on_and_repeating_keep_what_the_run_has_chosen(tmp_path: Path) -> 
     train(tmp_path, "run", "train.epochs=1")
     said = {"jit": True, "steps": 7, "why": "measured", "seconds": None}
     (tmp_path / "run" / "execution.json").write_text(json.dumps(said))
-    network = archspec.Architecture(*open_run(tmp_path / "run", ["train.epochs=2"]))
+    network = open_run(tmp_path / "run", ["train.epochs=2"])[1]
     network.train(resume=tmp_path / "run", quiet=True)
     assert json.loads((tmp_path / "run" / "execution.json").read_text()) == said | {"why": "as before"}
-    again = archspec.Architecture(*open_run(tmp_path / "run"))
+    again = open_run(tmp_path / "run")[1]
     assert again.train(tmp_path / "again", repeat=tmp_path / "run", quiet=True).path
     assert json.loads((tmp_path / "again" / "execution.json").read_text()) == said | {"why": "as before"}
 
