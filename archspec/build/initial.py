@@ -37,7 +37,11 @@ def drawn_with_numpy(layer: keras.Layer) -> Iterator[None]:
 
 def _add_weight(add_weight: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, initializer: Any = None, **options: Any) -> Any:
-        return add_weight(*args, initializer=numpy_initializer(initializer), **options)
+        shape = options.get("shape", args[0] if args else ())
+        large = shape is not None and math.prod(shape) >= LARGE
+        if not (large and keras.distribution.distribution()):  # which Keras fills where they lie
+            initializer = numpy_initializer(initializer)
+        return add_weight(*args, initializer=initializer, **options)
 
     return wrapper
 
@@ -49,8 +53,7 @@ def numpy_initializer(initializer: Any) -> Any:
     draw = next((draw for kind, draw in _DRAWS.items() if isinstance(initializer, kind)), None)
     if draw is None or initializer.get_config().get("seed") is not None:
         return initializer
-    # Weights laid out over several devices are Keras's to fill.
-    return initializer if keras.distribution.distribution() else _drawing(draw, initializer)
+    return _drawing(draw, initializer)
 
 
 def _drawing(draw: Draw, initializer: Any) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ pipeline of the same form as Keras's.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -49,6 +49,11 @@ class Batches(data_adapter.DataAdapter):  # type: ignore[misc]
         """The next pass over the batches is this epoch's (from 0) without its first `start` batches."""
         self.epoch, self.start = epoch, start
 
+    @property
+    def uneven(self) -> bool:
+        """Whether TensorFlow's replicas get unequal shares of the last batch."""
+        return bool(self.size % self._batch_size % replicas().num_replicas_in_sync)
+
     @abstractmethod
     def symbolic(self) -> Any:
         """A batch as keras.KerasTensors: what a model's metrics and optimizer are built with."""
@@ -86,6 +91,17 @@ class ArrayBatches(Batches):
     def get_tf_dataset(self) -> Any:
         import tensorflow as tf
 
+        if replicas().num_replicas_in_sync > 1:
+            return shared_out(self._dataset)
+        options = tf.data.Options()
+        options.deterministic = True
+        options.experimental_optimization.apply_default_optimizations = False  # they cost more than they bring here
+        return self._dataset().with_options(options).prefetch(tf.data.AUTOTUNE)
+
+    def _dataset(self) -> Any:
+        """Each pass over it is what is left of the epoch that has begun."""
+        import tensorflow as tf
+
         batch_size = self._batch_size
 
         def batched(_: Any) -> Any:
@@ -97,14 +113,10 @@ class ArrayBatches(Batches):
 
         values = tf.data.Dataset.from_tensors(keras.tree.map_structure(tf.convert_to_tensor, self.values)).repeat()
         pairs = tf.data.Dataset.zip((tf.data.Dataset.range(1).flat_map(batched), values))
-        data = pairs.map(
+        return pairs.map(
             lambda chosen, all: keras.tree.map_structure(lambda value: tf.gather(value, chosen, axis=0), all),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        options = tf.data.Options()
-        options.deterministic = True
-        options.experimental_optimization.apply_default_optimizations = False  # they cost more than they bring here
-        return data.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
 class StreamBatches(Batches):
@@ -131,9 +143,13 @@ class StreamBatches(Batches):
 
         One pipeline for all epochs, the epoch's seed being a tensor, made tf.data's optimizer crash (TensorFlow 2.21).
         """
-        return self
+        return self if replicas().num_replicas_in_sync == 1 else shared_out(self._dataset)
 
     def __iter__(self) -> Any:
+        return iter(self._dataset())
+
+    def _dataset(self) -> Any:
+        """What is left of the epoch that has begun."""
         import tensorflow as tf
 
         data = self.examples
@@ -143,10 +159,24 @@ class StreamBatches(Batches):
             seed = int(np.random.default_rng((self.seed, self.epoch)).integers(1, 2**31))
             data = data.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
         data = data.batch(self._batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return iter(self._weighted(data.skip(self.start)).prefetch(tf.data.AUTOTUNE))
+        return self._weighted(data.skip(self.start)).prefetch(tf.data.AUTOTUNE)
 
     def _weighted(self, batches: Any) -> Any:
         return batches.map(tf_dataset_adapter.make_class_weight_map_fn(self.weights)) if self.weights else batches
+
+
+def replicas() -> Any:
+    """TensorFlow's strategy in whose scope this is called."""
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy()
+
+
+def shared_out(dataset: Callable[[], Any]) -> Any:
+    """The batches for several replicas."""
+    from archspec.train.shares import Shares
+
+    return Shares(replicas(), dataset)
 
 
 def training_batches(feed: Feed, batch_size: int, seed: int | None, weights: Mapping[int, float] | None) -> Batches:

@@ -9,6 +9,7 @@ from archspec.data.plan import check_augment
 from archspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
 from archspec.graph.ir import Graph
 from archspec.language import Document
+from archspec.train.layout import check_layout
 from archspec.train.objective.aims import aims
 from archspec.train.plan import remat_blocks
 from archspec.train.sections import Sections, sections
@@ -19,6 +20,7 @@ def check_settings(document: Document, graph: Graph) -> Sections:
     """The sections beside the network, checked as far as that goes without the data. Raises SpecError."""
     settings = sections(document)
     found = _check_outputs(document, graph, settings)
+    found += check_layout(document, graph, settings.run, settings.data.batch_size)
     if not found:
         try:
             aims(document, graph, settings.train)

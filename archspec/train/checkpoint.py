@@ -196,7 +196,7 @@ def _metrics(trained: Trained) -> dict[str, Any]:
 
 def _plain(variable: Any) -> np.ndarray:
     """The value in memory of its own, in a dtype that NumPy knows: JAX gives its buffers away in the next step."""
-    value = np.array(keras.ops.convert_to_numpy(variable.value), copy=True)
+    value = np.array(variable.numpy(), copy=True)
     return value if value.dtype.isbuiltin == 1 else value.view(f"u{value.dtype.itemsize}")
 
 
@@ -206,7 +206,7 @@ def _assign(name: str, variable: Any, arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"{variable.path} of shape {tuple(variable.shape)}: the checkpoint {there}")
     value = arrays[name]
     if str(value.dtype) != variable.dtype:
-        value = value.view(np.array(keras.ops.convert_to_numpy(variable.value)).dtype)
+        value = value.view(variable.numpy().dtype)
     variable.assign(value)
 
 

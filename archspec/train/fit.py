@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.data.base import DataError, reading
 from archspec.data.plan import Plan, plan
 from archspec.data.split import count
-from archspec.diagnostics import Diagnostic, SpecError
 from archspec.files import whole
 from archspec.graph.ir import Graph
+from archspec.graph.text import to_text
 from archspec.language import Document
 from archspec.train.check import check_settings, check_validation, require_loss
 from archspec.train.class_weight import class_weight
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
     from archspec.train.checkpoint import Checkpoint
     from archspec.train.feed import Feeds
+    from archspec.train.hardware import Hardware
+    from archspec.train.loop import Parts
     from archspec.train.objective.trainee import Trainee
     from archspec.train.record import Record
 
@@ -87,8 +90,15 @@ def train(
         folder = Path(resume)
         with locked(folder):
             before = resumed(folder, document, graph)
-            return _train(_prepared(document, graph, resuming=True), folder, quiet, before)
-    ready = _prepared(document, graph, following)
+            ready = _prepared(document, graph, resuming=True)
+            if ready.hardware.hosts > 1:
+                help = "train: {initial_weights: RUN} begins with its weights"
+                raise RunFailed("a training on several hosts cannot be resumed", help=help)
+            return _train(ready, folder, quiet, before)
+    ready = replace(_prepared(document, graph, following), repeated=Path(repeat) if repeat is not None else None)
+    if ready.hardware.follows:  # the first host keeps the run, what the others write is lost
+        with tempfile.TemporaryDirectory() as other:
+            return _train(ready, Path(other), True, None)
     folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
     with locked(folder):
         made = _train(ready, folder, quiet, None)
@@ -109,7 +119,8 @@ class _Ready:
     plan: Plan
     class_weight: Mapping[int, float] | None
     initial: tuple[Beginning, ...]
-    device: contextlib.AbstractContextManager[Any]
+    hardware: Hardware
+    repeated: Path | None
 
 
 def _prepared(document: Document, graph: Graph, following: Plan | None = None, resuming: bool = False) -> _Ready:
@@ -127,7 +138,16 @@ def _prepared(document: Document, graph: Graph, following: Plan | None = None, r
         choose_backend(settings.run.backend)
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
-    return _Ready(document, graph, settings, ready, weights, initial, _device(document, settings.run.devices))
+    return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings), None)
+
+
+def _hardware(document: Document, graph: Graph, settings: Sections) -> Hardware:
+    from archspec.train.hardware import hardware
+
+    try:
+        return hardware(document, graph, settings)
+    except RuntimeError as error:
+        raise RunFailed(f"the devices cannot be had: {error}") from error
 
 
 def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> TrainedRun:
@@ -140,7 +160,7 @@ def _train(ready: _Ready, folder: Path, quiet: bool, before: Resumed | None) -> 
         if not quiet:
             print("\nstopping after this step or validation; a second time ends at once", flush=True)
 
-    with Stop(said) as stop, status, ready.device, _told(folder, stop), reading(ready.plan.source):
+    with Stop(said) as stop, status, ready.hardware.place(), _told(folder, stop), reading(ready.plan.source):
         return _Run(**vars(ready), folder=folder, quiet=quiet, stop=stop, before=before).all()
 
 
@@ -191,16 +211,17 @@ class _Run(_Ready):
             self.say(warning)
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
-        trainee = objective(self.document, self.graph, self.settings, self.plan)
-        initial = [] if begin.arrays else self.initial_weights(trainee)
-        sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
-        parameters = parameter_counts(self.graph)["total"]
-        self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
-        for line in initial:
-            self.say(line)
-        record = self.fit(trainee, fed, begin)
-        self.save(trainee.network)
-        metrics = self.report(trainee, fed, record, began, started)
+        with self.hardware.model():
+            trainee = objective(self.document, self.graph, self.settings, self.plan)
+            initial = [] if begin.arrays else self.initial_weights(trainee)
+            sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
+            parameters = parameter_counts(self.graph)["total"]
+            self.say(f"{self.document.name} → {self.folder}\n{parameters:,} parameters; examples: {sizes}")
+            for line in initial:
+                self.say(line)
+            record = self.fit(trainee, fed, begin)
+            self.save(trainee.network)
+            metrics = self.report(trainee, fed, record, began, started)
         final = metrics["test"] or metrics["validation"] or metrics["train"]
         return TrainedRun(self.folder, final, tuple(record.lines))
 
@@ -244,7 +265,7 @@ class _Run(_Ready):
     def fit(self, trainee: Trainee, fed: Feeds, begin: Checkpoint) -> Record:
         from archspec.build.objects import keras_object
         from archspec.train.batches import training_batches
-        from archspec.train.loop import Parts, run_loop
+        from archspec.train.loop import Parts, build, run_loop
         from archspec.train.progress import Progress
         from archspec.train.record import Record
 
@@ -254,6 +275,8 @@ class _Run(_Ready):
         progress = Progress(self.quiet, data.batch_size)
         parts = Parts(self.folder, trainee, batches, given.epochs, run.checkpoint.seconds, record, progress, self.stop,
                       begin, self.before.fresh if self.before else ())  # fmt: skip
+        build(parts)
+        self.tune(parts)
         validation: dict[str, Any] = {}
         if fed.validation:
             pair = fed.validation.x if fed.validation.y is None else (fed.validation.x, fed.validation.y)
@@ -270,6 +293,17 @@ class _Run(_Ready):
             if record.lines:
                 write_curves(self.folder, record.lines)
         return record
+
+    def tune(self, parts: Parts) -> None:
+        """Settles how steps are run, where the spec leaves that open."""
+        from archspec.train.tuning import Open, choose, key
+
+        run, given = self.settings.run, self.settings.train
+        augment = [to_text(steps) for steps in self.plan.augment.values()]
+        name = key(to_text(self.graph), augment, type(given.optimizer), given.loss, given.phases, given.metrics,
+                   self.settings.data.batch_size, run.precision, self.hardware.used())  # fmt: skip
+        choose(parts, Open(run.jit == "auto", given.steps_per_execution == "auto", name),
+               self.folder if self.before is not None else self.repeated)  # fmt: skip
 
     def save(self, network: keras.Model) -> None:
         with whole(self.folder / "model.keras") as draft:
@@ -298,6 +332,7 @@ class _Run(_Ready):
             **environment(),
             "seed": run.seed,
             "precision": run.precision,
+            "used": self.hardware.used(),
             "data": self.plan.source.fingerprint,
             "spec": self.document.file,
             "variant": self.document.variant,
@@ -315,17 +350,3 @@ class _Run(_Ready):
             draw(self.graph, self.folder / "network.svg")
         except DrawError as error:
             self.say(f"no picture of the network: {error}")
-
-
-def _device(document: Document, wanted: str) -> contextlib.AbstractContextManager[Any]:
-    """The context in which everything runs on the wanted device. Raises SpecError where there is none."""
-    import keras
-
-    if wanted == "auto":
-        return contextlib.nullcontext()
-    if wanted == "gpu" and not keras.distribution.list_devices("gpu"):
-        span = document.mark.at("run", "devices").span
-        message = f"no GPU can be seen by {keras.backend.backend()}"
-        raise SpecError([Diagnostic("E504", message, span, help="run: {devices: auto}")], document.texts)
-    context: contextlib.AbstractContextManager[Any] = keras.device(f"{wanted}:0")
-    return context

@@ -52,14 +52,13 @@ Callbacks = Sequence[keras.callbacks.Callback]
 
 
 def run_loop(parts: Parts, callbacks: Callbacks, validation: Mapping[str, Any], loggers: Callbacks = ()) -> None:
-    """Trains from where `parts.begin` is to the last epoch.
+    """Trains from where `parts.begin` is to the last epoch; `build` has made the variables.
 
     `validation` holds the arguments of `fit` for it. `loggers` are further callbacks, which checkpoints leave out.
     Raises RunFailed where the training is to stop, and where the loss
     is no number or the checkpoint does not fit the model.
     """
     model, begin = parts.trained.model, parts.begin
-    model._symbolic_build(data_batch=parts.batches.symbolic())  # so that all variables are there to be set
     parts.record.restore(begin.position.names, begin.position.lines)
     if begin.arrays:
         try:
@@ -79,6 +78,18 @@ def run_loop(parts: Parts, callbacks: Callbacks, validation: Mapping[str, Any], 
         )
     finally:
         parts.stop.gentle = False
+
+
+def build(parts: Parts) -> None:
+    """Makes all variables, so that they are there to be set."""
+    model = parts.trained.model
+    model._symbolic_build(data_batch=parts.batches.symbolic())
+    if getattr(model, "_distribute_strategy", None) is not None:  # TensorFlow's, for several devices
+        model._maybe_symbolic_build = lambda **_: None  # Keras would build again, with the mean of the first batches
+        if parts.batches.uneven:
+            from archspec.train.shares import weigh_shares
+
+            weigh_shares(model)
 
 
 class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]

@@ -20,8 +20,8 @@ from archspec.train.sections import sections
 # What may change in a run that goes on: settings that leave the network's variables and the examples' order alone.
 RUNTIME = (
     "train.epochs", "train.callbacks", "train.optimizer", "train.loss_weights", "train.class_weight",
-    "train.steps_per_execution", "train.validation_freq", "run.devices", "run.jit", "run.remat", "run.checkpoint",
-    "run.tensorboard", "data.source",
+    "train.steps_per_execution", "train.validation_freq", "run.devices", "run.mesh", "run.layout", "run.hosts",
+    "run.host", "run.jit", "run.remat", "run.checkpoint", "run.tensorboard", "data.source",
 )  # fmt: skip
 _RATE = "train.optimizer.learning_rate"
 _SHOWN = 20  # lines of a diff

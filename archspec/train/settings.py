@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -112,7 +113,7 @@ class Train(Model):
     class_weight: Literal["balanced"] | dict[str, Weight] | None = None
     initial_weights: Annotated[str, MinLen(1)] | dict[str, Annotated[str, MinLen(1)]] | None = None
     frozen: Scopes = ()
-    steps_per_execution: Positive = 1
+    steps_per_execution: Literal["auto"] | Positive = "auto"
     validation_freq: Positive = 1
 
 
@@ -130,18 +131,31 @@ class Run(Model):
     """What the training runs on.
 
     Without a `backend` it is the one that is loaded already, else KERAS_BACKEND's, else tensorflow.
-    `jit: auto` leaves the choice to Keras. `remat` names blocks, * and ? standing for any text, whose tensors are
-    computed again in the backward pass to save memory; `auto` takes as many as the memory asks for.
+    `devices: auto` takes all GPUs or TPUs that can share a batch, else the CPU; a number, as many devices. `mesh` names
+    the axes of a grid of devices, the first for the examples of a batch, and `layout` the axis of the mesh along which
+    each axis of a weight is divided. `hosts` lists the addresses of all processes, and `host` is this one's place.
+    `jit: auto` leaves the choice to a measurement, or to Keras where the training is short.
+    `remat` names blocks, * and ? standing for any text, whose tensors are computed again in the backward pass to save
+    memory; `auto` takes as many as the memory asks for.
     """
 
     backend: Literal["tensorflow", "jax"] | None = None
     precision: Literal["float32", "float64", "bfloat16", "mixed_float16", "mixed_bfloat16"] = "float32"
-    devices: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: Literal["auto", "cpu", "gpu", "tpu"] | Positive = "auto"
+    mesh: Annotated[dict[str, Positive], MinLen(1)] | None = None
+    layout: dict[str, tuple[str | None, ...]] | None = None
+    hosts: Literal["auto"] | Annotated[tuple[Annotated[str, MinLen(1)], ...], MinLen(1)] | None = None
+    host: NonNegative | None = None
     seed: NonNegative = 0
     jit: Literal["auto"] | bool = "auto"
     remat: Literal["auto"] | Annotated[Scopes, Field(strict=False)] = ()
     checkpoint: Checkpoints = Checkpoints()
     tensorboard: bool = False
+
+    @property
+    def device_count(self) -> int | None:
+        """The number of devices in the mesh, if there is one."""
+        return None if self.mesh is None else math.prod(self.mesh.values())
 
 
 def reads_target(loss: FormulaLoss) -> bool:

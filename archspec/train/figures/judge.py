@@ -77,10 +77,14 @@ def judge(
     What a formula compares, only the formula knows: it may be distances with classes. Memory holds one batch of
     predictions and what the figures need, whatever the size of the split.
     """
+    import keras
+
     outputs = {name: loss for name in plan.targets if (loss := losses.get(name)) is not None}
     collectors: dict[str, Collector | None] = {}
     start = 0
     for x, y in _batches(feed, batch_size) if outputs else ():
+        if keras.backend.backend() != "tensorflow":  # no other takes the tensors of tf.data
+            x = keras.tree.map_structure(np.asarray, x)
         predicted = _by_name(network.predict_on_batch(x), network, tuple(outputs))
         targets = y if isinstance(y, Mapping) else dict.fromkeys(outputs, y)
         for name, loss in outputs.items():

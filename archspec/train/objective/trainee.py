@@ -148,7 +148,7 @@ def _options(settings: Sections, targets: tuple[str, ...]) -> dict[str, Any]:
     return {
         "metrics": _only(metrics) if len(targets) == 1 else metrics or None,
         "jit_compile": settings.run.jit,
-        "steps_per_execution": given.steps_per_execution,
+        "steps_per_execution": 1 if given.steps_per_execution == "auto" else given.steps_per_execution,
     }
 
 

@@ -1,0 +1,232 @@
+"""How many steps are run at once, and whether by XLA: measured on real batches where a training is long enough for it.
+
+What is found is kept in the run's folder, so that going on and repeating compute the same, and in the user's cache for
+other runs of the same network on the same machine. The weights that the measurement leaves are put back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from archspec.files import write_whole
+from archspec.train import checkpoint as checkpoints
+from archspec.train.folder import write_json
+from archspec.train.loop import Parts
+
+FILE = "execution.json"
+SHARE = 0.02  # of the training's expected time that the measurement may take
+LONGEST = 5.0  # seconds that it may take at all
+STEPS = 32  # run at once, where that is faster
+WAIT = 0.5  # seconds between two looks at signals, callbacks and the bar
+_FEWEST = 1000  # steps of a training in which anything is measured
+_BURST = 0.1  # seconds of one measurement
+_ROUNDS = 3
+_GAIN = 0.95  # of the time, above which a candidate is not worth its change
+_LARGEST = 1 << 30  # bytes of variables up to which a copy of them is kept meanwhile
+
+
+@dataclass(frozen=True)
+class Execution:
+    """`steps` run at once, compiled by XLA or not; why, and the seconds a step that were measured."""
+
+    jit: bool
+    steps: int
+    why: str
+    seconds: Mapping[str, float] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{'xla ' if self.jit else ''}{self.steps}"
+
+
+@dataclass(frozen=True)
+class Open:
+    """What the spec leaves open, and a name for the network, its training and the machine by which it is cached."""
+
+    jit: bool
+    steps: bool
+    key: str
+
+
+def key(*parts: object) -> str:
+    """A name for what an execution was measured for."""
+    versions = (keras.__version__, keras.backend.backend(), platform.node(), platform.machine(), os.cpu_count())
+    return hashlib.sha256(repr((*parts, *versions)).encode()).hexdigest()[:32]
+
+
+def choose(parts: Parts, left_open: Open, earlier: Path | None) -> Execution:
+    """Sets what the spec leaves open: as in an `earlier` run's folder, else as cached, else measured, else Keras's."""
+    model = parts.trained.model
+    own = Execution(bool(model.jit_compile), model.steps_per_execution, "as given or Keras's own")
+    chosen = own
+    if left_open.jit or left_open.steps:
+        known = _read(earlier / FILE, "as before") if earlier else None
+        found = known or _read(_cache(left_open.key), "cached") or _measured(parts, left_open, own)
+        jit, steps = found.jit if left_open.jit else own.jit, found.steps if left_open.steps else own.steps
+        chosen = replace(found, jit=jit, steps=steps)
+    write_json(parts.folder / FILE, asdict(chosen))
+    _apply(model, chosen, {})
+    return chosen
+
+
+def _cache(name: str) -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archspec" / "execution" / f"{name}.json"
+
+
+def _read(path: Path, why: str) -> Execution | None:
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        return Execution(bool(said["jit"]), int(said["steps"]), why, said["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _measured(parts: Parts, left_open: Open, own: Execution) -> Execution:
+    """The fastest candidate, if the training is long enough to try any."""
+    trained, model = parts.trained, parts.trained.model
+    number = parts.batches.num_batches * parts.epochs
+    several = keras.distribution.distribution() or getattr(model, "_distribute_strategy", None)
+    size = sum(int(variable.nbytes) for variable in model.variables if hasattr(variable, "nbytes"))
+    if several is not None or number < _FEWEST or size > _LARGEST:
+        return own
+    before = checkpoints.values(trained, measured=False)
+    try:
+        found = _Trial(parts, left_open, own, number).fastest()
+    finally:
+        checkpoints.restore(trained, before)
+        model.stop_training = False
+    if found.seconds:
+        _keep(_cache(left_open.key), found)
+    return found
+
+
+def _keep(path: Path, found: Execution) -> None:
+    """Writes to the cache; a home that cannot be written to has none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(asdict(found)))
+    except OSError:
+        return
+
+
+class _Trial:
+    """Candidates timed in turn on the first batches of the data."""
+
+    def __init__(self, parts: Parts, left_open: Open, own: Execution, number: int) -> None:
+        self.parts, self.left_open, self.own, self.number = parts, left_open, own, number
+        self.functions: dict[str, Any] = {}
+        self.spent = 0.0
+
+    def fastest(self) -> Execution:
+        first = self.time(self.own)
+        if first is None or first.seconds is None:
+            return self.own
+        budget = min(LONGEST, SHARE * first.seconds * self.number)
+        self.spent = 0.0  # the first compilation is the training's own
+        best, times = self.own, {self.own.name: first.seconds}
+        for candidate, cost in self.candidates(first):
+            faster = replace(candidate, steps=best.steps) if candidate.steps == self.own.steps else candidate
+            if self.spent + cost + 2 * _ROUNDS * _BURST > budget:
+                continue
+            found = self.compare(best, faster)
+            if found is None:
+                continue
+            times |= {best.name: found[0], faster.name: found[1]}
+            if found[1] < _GAIN * found[0]:
+                best = faster
+        return replace(best, why="measured", seconds=times) if len(times) > 1 else self.own
+
+    def candidates(self, first: _Time) -> list[tuple[Execution, float]]:
+        """What to try, and how many seconds its compilation may take."""
+        found = []
+        assert first.seconds is not None
+        fits = STEPS * first.seconds <= WAIT and self.parts.batches.num_batches >= 2 * STEPS
+        jax = keras.backend.backend() == "jax"
+        if self.left_open.steps and fits:
+            found.append((replace(self.own, steps=STEPS), 0.0 if jax else 1.5 * first.compiled))
+        if self.left_open.jit and not jax and not self.own.jit:
+            found.append((replace(self.own, jit=True), 3 * first.compiled))
+        return found
+
+    def compare(self, one: Execution, two: Execution) -> tuple[float, float] | None:
+        """The medians of both, timed in turn."""
+        times: tuple[list[float], list[float]] = ([], [])
+        for _ in range(_ROUNDS):
+            for execution, list_ in zip((one, two), times, strict=True):
+                measured = self.time(execution)
+                if measured is None or measured.seconds is None:
+                    return None
+                list_.append(measured.seconds)
+        return statistics.median(times[0]), statistics.median(times[1])
+
+    def time(self, execution: Execution) -> _Time | None:
+        began = time.perf_counter()
+        batches, model = self.parts.batches, self.parts.trained.model
+        _apply(model, execution, self.functions)
+        batches.begin(0, 0)
+        timer = _Timer(model, batches.num_batches)
+        model.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=timer)
+        self.functions[execution.name] = model.train_function
+        self.spent += time.perf_counter() - began
+        return timer.time(began)
+
+
+@dataclass(frozen=True)
+class _Time:
+    """Seconds until the first step was done, and of a step after it if there were any."""
+
+    compiled: float
+    seconds: float | None
+
+
+class _Timer(keras.callbacks.CallbackList):  # type: ignore[misc]
+    """Ends an epoch after a burst of steps, timed from the end of the first execution on."""
+
+    def __init__(self, model: keras.Model, number: int) -> None:
+        super().__init__([], add_history=True, model=model)
+        self.number = number
+        self.first: tuple[int, float] | None = None
+        self.last: tuple[int, float] | None = None
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Nothing: Keras's own list asks its callbacks in another thread."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        step, now = min(batch + 1, self.number), time.perf_counter()
+        if self.first is not None and now < self.first[1] + _BURST and step < self.number:
+            return
+        keras.ops.convert_to_numpy(logs["loss"])  # waits until it is there
+        place = step, time.perf_counter()
+        if self.first is None:
+            self.first = place
+        else:
+            self.last = place
+            self.model.stop_training = True
+
+    def time(self, began: float) -> _Time | None:
+        if self.first is None:
+            return None
+        compiled = self.first[1] - began
+        if self.last is None or self.last[0] == self.first[0]:
+            return _Time(compiled, None)
+        return _Time(compiled, (self.last[1] - self.first[1]) / (self.last[0] - self.first[0]))
+
+
+def _apply(model: keras.Model, execution: Execution, functions: Mapping[str, Any]) -> None:
+    """Has the model run so; functions that were compiled before are taken up again."""
+    if (model.jit_compile, model.steps_per_execution) == (execution.jit, execution.steps) and not functions:
+        return
+    model.jit_compile, model.steps_per_execution = execution.jit, execution.steps
+    model.train_function = functions.get(execution.name)
+    model.test_function = model.predict_function = None

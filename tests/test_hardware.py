@@ -1,0 +1,217 @@
+"""Several devices and hosts: virtual ones of this CPU, which give the weights that one device gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import archspec
+from archspec.diagnostics import SpecError
+
+SPEC = """
+archspec: 1
+name: tiny
+inputs: {image: [8, 8, 1]}
+layers:
+  - Flatten
+  - Rescaling: {scale: 0.004}
+  - Dense: {units: 16, activation: relu, kernel_regularizer: {L2: 0.01}}
+  - {Dense: {units: 10, activation: softmax}, name: dense_out}
+data:
+  source: SOURCE
+  split: {validation: 0.1, test: 0.2}
+  batch_size: 64     # which leaves 41 for the last batch: 8 devices cannot share them equally
+train:
+  epochs: 2
+  loss: SparseCategoricalCrossentropy
+  optimizer: {Adam: {learning_rate: 0.01}}
+  metrics: [accuracy]
+"""
+SOURCES = {
+    "arrays": "{sklearn: digits}",
+    "stream": "{images: {path: digits, size: 8, color_mode: grayscale}}",
+}
+# TensorFlow's virtual devices have no variable in the environment.
+START = """
+import sys
+if {tensorflow}:
+    import tensorflow as tf
+    tf.config.threading.set_inter_op_parallelism_threads(4 * {devices})  # replicas wait for each other
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * {devices})
+from archspec.cli import run
+sys.argv = ["archspec", "train", *sys.argv[1:]]
+run()
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The spec for each kind of source, and what one device makes of it."""
+    folder = tmp_path_factory.mktemp("hardware")
+    digits = load_digits()
+    for i, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        (folder / "digits" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 15).astype("uint8")).save(folder / "digits" / str(label) / f"{i}.png")
+    for name, source in SOURCES.items():
+        (folder / f"{name}.yaml").write_text(SPEC.replace("SOURCE", source))
+        archspec.load(folder / f"{name}.yaml").train(folder / f"one-{name}", quiet=True)
+    return folder
+
+
+def start(home: Path, backend: str, *arguments: str, devices: int = 8) -> subprocess.Popen[str]:
+    pytest.importorskip(backend)
+    code = START.format(tensorflow=backend == "tensorflow", devices=devices)
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    environment = os.environ | {"KERAS_BACKEND": backend, "XLA_FLAGS": flags, "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-c", code, *arguments, "--quiet"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, cwd=home, stdout=pipe, stderr=pipe, text=True)
+
+
+def train(home: Path, backend: str, *arguments: str) -> str:
+    """The errors' text of a training on eight devices."""
+    process = start(home, backend, *arguments)
+    _, errors = process.communicate(timeout=120)
+    return "" if process.returncode == 0 else errors
+
+
+def weights(run: Path) -> list[np.ndarray]:
+    network = keras.saving.load_model(run / "model.keras", compile=False)
+    return [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in network.weights]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """The weights, to rounding: no weight of the 2,400 is apart by more than a thousandth of what a step changes."""
+    for first, second in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-5)
+    figures = [json.loads((run / "results.json").read_text())["metrics"] for run in (one, other)]
+    for split in ("train", "validation", "test"):
+        assert figures[0][split] == pytest.approx(figures[1][split], rel=1e-3), split
+
+
+BACKENDS = ["jax", pytest.param("tensorflow", marks=pytest.mark.slow)]  # eight replicas on a CPU start slowly
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("source", [*SOURCES])
+def test_eight_devices_give_the_weights_of_one(home: Path, backend: str, source: str) -> None:
+    run = home / f"{backend}-{source}"
+    assert not train(home, backend, f"{source}.yaml", "run.devices=8", "--run-dir", str(run))
+    assert_same(home / f"one-{source}", run)
+    assert len(json.loads((run / "environment.json").read_text())["used"]) == 8
+
+
+@pytest.mark.parametrize("source", [*SOURCES])
+def test_two_processes_give_the_weights_of_one(home: Path, source: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    hosts = f"run.hosts=[127.0.0.1:{port}, 127.0.0.1:{port}]"
+    run = home / f"hosts-{source}"
+    arguments = [f"{source}.yaml", hosts, "--run-dir", str(run)]
+    both = [start(home, "jax", *arguments, f"run.host={i}", devices=2) for i in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert_same(home / f"one-{source}", run)
+    assert len(json.loads((run / "environment.json").read_text())["used"]) == 4
+
+
+LAYOUT = ["run.mesh={batch: 4, model: 2}", "run.layout={'dense*/kernel': [null, model], 'dense/bias': [model]}"]
+
+
+def test_divided_weights_are_those_of_one_device(home: Path) -> None:
+    run = home / "layout"
+    assert not train(home, "jax", "arrays.yaml", *LAYOUT, "--run-dir", str(run))
+    assert_same(home / "one-arrays", run)
+
+
+def test_a_layout_divides_weights_and_their_optimizer(home: Path) -> None:
+    code = f"""
+import archspec
+from archspec.data.plan import plan
+from archspec.train.check import check_settings
+from archspec.train.hardware import hardware
+net = archspec.load("arrays.yaml", changes={LAYOUT!r})
+import keras
+settings = check_settings(net.document, net.graph)
+with hardware(net.document, net.graph, settings).model():
+    from archspec.train.objective.trainee import objective
+    ready = plan(net.document, net.graph, settings.data, settings.losses(net.graph))
+    trainee = objective(net.document, net.graph, settings, ready)
+    trainee.optimizers["optimizer"].build(trainee.model.trainable_variables)
+variables = [*trainee.network.variables, *trainee.optimizers["optimizer"].variables]
+print({{v.path: v.value.addressable_shards[0].data.shape for v in variables}})
+"""
+    pytest.importorskip("jax")
+    flags = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=os.environ | flags, cwd=home, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    shapes = eval(done.stdout.splitlines()[-1], {})
+    assert shapes["dense/kernel"] == shapes["adam/dense_kernel_momentum"] == (64, 8)
+    assert shapes["dense_out/kernel"] == (16, 5)
+    assert shapes["dense/bias"] == (8,)
+    assert shapes["dense_out/bias"] == (10,)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_run_on_eight_devices_goes_on(home: Path, backend: str) -> None:
+    """One epoch and one more are two, and what eight devices began one can end."""
+    run, whole = home / f"{backend}-resumed", home / f"{backend}-whole"
+    assert not train(home, backend, "arrays.yaml", "run.devices=8", "--run-dir", str(whole))
+    assert not train(home, backend, "arrays.yaml", "run.devices=8", "train.epochs=1", "--run-dir", str(run))
+    assert not train(home, backend, "--resume", str(run), "train.epochs=2")
+    for first, second in zip(weights(whole), weights(run), strict=True):
+        np.testing.assert_array_equal(first, second)
+    alone = home / f"{backend}-alone"
+    assert not train(home, backend, "arrays.yaml", "run.devices=8", "train.epochs=1", "--run-dir", str(alone))
+    assert not train(home, backend, "--resume", str(alone), "train.epochs=2", "run.devices=1")
+    assert_same(home / "one-arrays", alone)
+
+
+def test_formulas_are_for_the_whole_batch(home: Path) -> None:
+    formula = "train.loss={expr: mean(square(output))}"
+    said = train(home, "tensorflow", "arrays.yaml", "run.devices=8", formula, "train.metrics=[]", "--run-dir", "no")
+    assert "a formula is for the whole batch" in said
+    assert "Traceback" not in said
+    assert not (home / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["run.devices=3"], "3 devices are asked for, tensorflow sees 1 CPU"),
+        (["run.devices=tpu"], "no TPU can be seen by tensorflow"),
+        (["run.devices=gpu"], "no GPU can be seen by tensorflow"),
+        (["run.backend=tensorflow", "run.hosts=[a:1, b:1]"], "does not train with MultiWorkerMirroredStrategy"),
+        (["run.backend=tensorflow", "run.mesh={batch: 2}"], "mesh is for the JAX backend"),
+        (["run.backend=jax", "run.layout={dense/kernel: [null, model]}"], "a layout needs a mesh"),
+        ([*LAYOUT, "run.backend=jax", "run.layout={dense/kernl: [null, model]}"], "no weight is named 'dense/kernl'"),
+        ([*LAYOUT, "run.backend=jax", "run.layout={dense/kernel: [null, modell]}"], "no axis 'modell'"),
+        ([*LAYOUT, "run.backend=jax", "run.layout={dense/kernel: [model]}"], "the layout names 1 axes"),
+        (["run.mesh={a: 1, b: 3}", "run.backend=jax", "run.layout={dense/bias: [b]}"], "16 cannot be divided into 3"),
+        (["run.backend=jax", "run.mesh={batch: 3}"], "batches of 64 cannot be divided into 3 parts"),
+        (["run.backend=jax", "run.host=2", "run.hosts=[a:1, b:1]"], "there is no host 2"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_written(home: Path, changes: list[str], said: str) -> None:
+    if keras.distribution.list_devices()[0] != "cpu:0":
+        pytest.skip("this machine has more than a CPU")
+    net: Any = archspec.load(home / "arrays.yaml", changes=changes)
+    with pytest.raises(SpecError) as caught:
+        net.train(home / "none", quiet=True)
+    assert said in str(caught.value)
+    assert not (home / "none").exists()
