@@ -41,7 +41,7 @@ def layers(draw: st.DrawFn) -> dict[str, Any]:
                 {"ZeroPadding2D": {"padding": widths}},
                 {"Cropping2D": {"cropping": [[min(w, 1) for w in pair] for pair in widths]}},
                 {"UpSampling2D": {"size": draw(st.sampled_from([1, 2]))}},
-                {"Permute": {"dims": draw(st.permutations([1, 2]))[:2] + [3]}},
+                {"Permute": {"dims": [*draw(st.permutations([1, 2])), 3]}},
                 {"Dropout": {"rate": draw(st.sampled_from([0.0, 0.4]))}},
                 {"Identity": {}},
             ]
@@ -65,8 +65,8 @@ def motifs(draw: st.DrawFn) -> list[dict[str, Any]]:
     norm: dict[str, Any] = {"BatchNormalization": {}}
     return draw(
         st.sampled_from(
-            [[conv, norm, act], [conv, act, skip], [conv, norm, act, skip], [act, pool], [norm, act, pool], [pad, strided],
-             [act, pad, pool], [one, mean], [norm, act, one, mean], [pad, pad], [one, norm, skip], [skip, norm, act]]
+            [[conv, norm, act], [conv, act, skip], [conv, norm, act, skip], [act, pool], [norm, act, pool],
+             [pad, strided], [act, pad, pool], [one, mean], [norm, act, one, mean], [pad, pad], [one, norm, skip], [skip, norm, act]]
         )
     )  # fmt: skip
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-import archspec
 from archspec.export.proof import prove
 from archspec.export.samples import random_network
 from archspec.graph.ir import Graph
 from archspec.graph.prune import pruned
 from archspec.optimize.driver import optimize
-from archspec.optimize.network import Network
 from archspec.optimize.rewrite import Level
-from tests import graphs
 from tests.random_graphs import graphs as random_graphs
 
 pytest.importorskip("keras")

@@ -18,7 +18,7 @@ from archspec.optimize.network import Array, Change, Network, Weights
 # The largest relative error that is put down to rounding, by the least precise dtype that a network computes in.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "float64": 1e-9}
 LARGE = 10.0  # times as large is every second example, so that bounds such as relu6's are met
-NEGLIGIBLE = 1e-3  # of the largest gradient: smaller ones are compared with that
+NEGLIGIBLE = 0.1  # of the largest gradient: errors of smaller ones, as before a normalisation, count as parts of that
 
 
 @dataclass(frozen=True)
