@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from archspec.importing.archive import ImportFailed
+from archspec.importing.layers import of_keras
 from archspec.layers import find_layer
 from archspec.layers.base import call_fields
 from archspec.tensor import TensorType
@@ -28,7 +29,8 @@ class Ref:
 class Call:
     """One call of a layer. `args` and `kwargs` have `Ref` where Keras has tensors.
 
-    `declared` are the types of its outputs as its readers tell them, None where nobody does.
+    `declared` are the types of its outputs as its readers tell them, None where nobody does; `has_dtypes`: whether
+    the file says their dtypes, too.
     """
 
     layer: str
@@ -37,6 +39,7 @@ class Call:
     args: list[Any]
     kwargs: dict[str, Any]
     declared: list[TensorType | None] = field(default_factory=list)
+    has_dtypes: bool = False
 
     @property
     def kind(self) -> str:
@@ -55,10 +58,7 @@ class Call:
     @property
     def is_known(self) -> bool:
         """Whether the class is Keras's or archspec's, not another of the same name."""
-        package, mark, _ = text(self.data.get("registered_name")).rpartition(">")
-        if mark:
-            return package == "archspec"
-        return text(self.data.get("module", "keras")).split(".")[0] == "keras"
+        return of_keras(self.data)
 
     def refs(self) -> list[Ref]:
         found: list[Ref] = tensors([self.args, self.kwargs])
@@ -107,8 +107,11 @@ def options(call: Call) -> dict[str, Any]:
     return {key: value for key, value in call.kwargs.items() if key in known and value is not None}
 
 
-def calls_of(config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
-    """A model's calls, each behind those that it reads; its inputs and its outputs as references."""
+def calls_of(config: Mapping[str, Any], drop_masks: Callable[[Sequence[Call]], None]) -> tuple[list[Call], Any, Any]:
+    """A model's calls, each behind those that it reads; its inputs and its outputs as references.
+
+    `drop_masks` takes away masks that Keras passed along by itself.
+    """
     if "input_layers" not in config:
         return _sequential(config)
     found = [call for data in config["layers"] for call in _calls(data)]
@@ -117,7 +120,7 @@ def calls_of(config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
     for call in found:
         call.args, call.kwargs = _shifted(call.args, offsets), _shifted(call.kwargs, offsets)
     ends, results = _shifted(ends, offsets), _shifted(results, offsets)
-    _drop_masks(found)
+    drop_masks(found)
     ordered = _in_order(_alive(found, tensors(results)))
     _declare(ordered, tensors(results))
     return ordered, ends, results
@@ -208,8 +211,8 @@ def _shifted(value: Any, offsets: Mapping[str, int]) -> Any:
     return [_shifted(one, offsets) for one in value] if isinstance(value, list) else value
 
 
-def _drop_masks(calls: Sequence[Call]) -> None:
-    """Masks that Keras passed along by itself: in a saved model they look like tensors that the author passed."""
+def drop_computed_masks(calls: Sequence[Call]) -> None:
+    """All masks that functions computed: for pictures, where masks that Keras passed along would be in the way."""
     computed = {call.layer for call in calls if call.is_operation}
     for call in calls:
         for key in [key for key in call.kwargs if key.endswith("mask")]:
@@ -268,3 +271,4 @@ def _declare(calls: Sequence[Call], results: Sequence[Ref]) -> None:
             raise ImportFailed(f"the model reads output {ref.output} of {ref.layer}")
         declared += [None] * (ref.output + 1 - len(declared))
         declared[ref.output] = declared[ref.output] or ref.type
+        by_key[ref.layer, ref.index].has_dtypes = True
