@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -79,6 +80,11 @@ def is_model(data: Mapping[str, Any]) -> bool:
     return isinstance(config, Mapping) and isinstance(config.get("layers"), list)
 
 
+def is_keras_model(data: Mapping[str, Any]) -> bool:
+    """Whether a layer is one of Keras's own models, which compute nothing but what their layers do."""
+    return is_model(data) and of_keras(data) and data.get("class_name") in ("Functional", "Sequential", "Model")
+
+
 def flat(value: Any) -> Iterator[Any]:
     """What stands in lists and mappings; Keras orders mappings by their keys."""
     if isinstance(value, Mapping):
@@ -116,10 +122,11 @@ def calls_of(config: Mapping[str, Any], drop_masks: Callable[[Sequence[Call]], N
         return _sequential(config)
     found = [call for data in config["layers"] for call in _calls(data)]
     ends, results = _references(config["input_layers"]), _references(config["output_layers"])
-    offsets = _offsets(found, [*tensors(results)])
+    models = {call.layer: call for call in reversed(found) if is_model(call.data) and "input_layers" in call.config}
+    inside = _offsets(found, models, [ref for call in found for ref in call.refs()], False)
     for call in found:
-        call.args, call.kwargs = _shifted(call.args, offsets), _shifted(call.kwargs, offsets)
-    ends, results = _shifted(ends, offsets), _shifted(results, offsets)
+        call.args, call.kwargs = _shifted(call.args, inside), _shifted(call.kwargs, inside)
+    results = _shifted(results, _offsets(found, models, tensors(results), True))
     drop_masks(found)
     ordered = _in_order(_alive(found, tensors(results)))
     _declare(ordered, tensors(results))
@@ -194,13 +201,23 @@ def _references(value: Any) -> Any:
     return {key: _references(one) for key, one in value.items()} if isinstance(value, Mapping) else value
 
 
-def _offsets(calls: Sequence[Call], results: Sequence[Ref]) -> dict[str, int]:
-    """Where the counting of calls begins: Keras counts a functional model's own making as its first call."""
-    offsets = {call.layer: 1 for call in calls if is_model(call.data) and "input_layers" in call.config}
+def _offsets(
+    calls: Sequence[Call], models: Mapping[str, Call], refs: Sequence[Ref], of_results: bool
+) -> dict[str, int]:
+    """Where the counting of a functional model's calls begins: some lists count its own making as the first.
+
+    Keras 3 does so for the outputs of the model around it, Keras 2 for all that reads it.
+    """
     named: dict[str, set[int]] = {}
-    for ref in [*results, *(ref for call in calls for ref in call.refs())]:
+    for ref in refs:
         named.setdefault(ref.layer, set()).add(ref.index)
-    return {layer: 0 if 0 in named.get(layer, ()) else 1 for layer in offsets}
+    counts = Counter(call.layer for call in calls)
+    offsets = {}
+    for layer, call in models.items():
+        found = named.get(layer, {0})
+        beyond = max(found) >= counts[layer]
+        offsets[layer] = int(0 not in found and (of_results or beyond or "module" not in call.data))
+    return offsets
 
 
 def _shifted(value: Any, offsets: Mapping[str, int]) -> Any:

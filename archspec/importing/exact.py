@@ -17,6 +17,7 @@ from archspec.importing.layers import WINDOWS, alone, of_keras
 from archspec.layers import REFUSED, find_layer
 from archspec.layers.base import DType, Layer
 from archspec.layers.core import InputLayer
+from archspec.layers.wrappers import Bidirectional
 
 # What every config has and no layer of the catalogue, or what a node says.
 _ELSEWHERE = frozenset({"name", "trainable", "dtype", "batch_shape", "batch_input_shape", "layers_config"})
@@ -49,6 +50,8 @@ def exact_layer(name: str, config: Mapping[str, Any], call: Mapping[str, Any]) -
     if cls is None:
         raise Unknown("the catalogue has no layer of this name")
     given = {key: value for key, value in config.items() if key not in _ELSEWHERE}
+    if cls is Bidirectional:
+        given |= {key: _without_zeroing(given[key]) for key in ("layer", "backward_layer") if given.get(key)}
     arguments = {key: _argument(key, value) for key, value in given.items() if _says_something(cls, key, value)}
     arguments |= {key: _argument(key, value) for key, value in call.items()}
     if cls is InputLayer:
@@ -57,6 +60,14 @@ def exact_layer(name: str, config: Mapping[str, Any], call: Mapping[str, Any]) -
     elif (dtype := policy(config.get("dtype"))) and cls.model_fields["dtype"].annotation is not type(None):
         arguments["dtype"] = dtype
     return _validated(cls, arguments)
+
+
+def _without_zeroing(data: Any) -> Any:
+    """A layer without the argument that Bidirectional sets by itself on those that return sequences."""
+    config = data["config"]
+    if not config.get("return_sequences"):
+        return data
+    return {**data, "config": {key: value for key, value in config.items() if key != "zero_output_for_mask"}}
 
 
 def _validated(cls: type[Layer], arguments: dict[str, Any]) -> Layer:

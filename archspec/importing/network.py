@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
 from archspec.importing.archive import ImportFailed, read_config
-from archspec.importing.calls import Call, calls_of, flat, is_model, tensors
+from archspec.importing.calls import Call, calls_of, flat, is_keras_model, tensors
 from archspec.importing.exact import Quantised, Unknown
-from archspec.importing.layers import foreign, of_keras
+from archspec.importing.layers import foreign
 from archspec.importing.masks import drop_implicit
-from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges
+from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges, need_model
 from archspec.importing.places import layer_places
 from archspec.importing.readings import Reading, reading
 from archspec.importing.stored import read_weights, weights_file
@@ -81,11 +81,11 @@ class ExactReader(Reader):
         self._masked: set[Edge] = set()  # tensors that may have a mask of Keras's
 
     def read(self, config: Mapping[str, Any]) -> Graph:
-        if not of_keras(config):
+        need_model(config)
+        if not is_keras_model(config):
             name = config.get("registered_name") or config.get("class_name")
             raise ImportFailed(f"the model is a {name}, whose code says what it computes, and no code is run")
-        if is_model(config):
-            self._places = layer_places(config["config"])
+        self._places = layer_places(config["config"])
         try:
             return super().read(config)
         except ImportFailed:
@@ -110,7 +110,7 @@ class ExactReader(Reader):
         return found
 
     def is_nested(self, call: Call) -> bool:
-        if not (is_model(call.data) and call.is_known):
+        if not is_keras_model(call.data):
             return False
         given = {key: value for key, value in call.kwargs.items() if value is not None}
         if given.pop("training", False):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from archspec.importing.calls import is_model, text
+from archspec.importing.calls import is_keras_model, text
 from archspec.layers.base import Layer, WeightSpec
 from archspec.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from archspec.layers.normalization import SpectralNormalization
@@ -44,15 +44,22 @@ def layer_places(config: Mapping[str, Any]) -> dict[int, str]:
             mark, key = data.get("shared_object_id"), (text(data["class_name"]), text(data["config"].get("name")))
             place = f"{above}layers/{name}"
             if mark is not None:
-                place = marked.get(mark) or next((p for c, p in alike.get(key, ()) if c == data["config"]), place)
+                place = marked.get(mark) or next((p for c, p in alike.get(key, ()) if c == _unmarked(data["config"])), place)
                 marked.setdefault(mark, place)
-            alike.setdefault(key, []).append((data["config"], place))
+            alike.setdefault(key, []).append((_unmarked(data["config"]), place))
             places[id(data)] = place
-            if is_model(data):
+            if is_keras_model(data):
                 walk(data["config"], f"{place}/")
 
     walk(config, "")
     return places
+
+
+def _unmarked(value: Any) -> Any:
+    """A config without the marks of what several share."""
+    if isinstance(value, Mapping):
+        return {key: _unmarked(one) for key, one in value.items() if key != "shared_object_id"}
+    return [_unmarked(one) for one in value] if isinstance(value, list) else value
 
 
 def _unique(names: Iterator[str]) -> Iterator[str]:

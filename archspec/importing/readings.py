@@ -63,7 +63,7 @@ def _options(call: Call) -> dict[str, Any]:
     cls = find_layer(call.kind)
     known = call_fields(cls) if cls else frozenset()
     options = {key: value for key, value in call.kwargs.items() if value is not None and not tensors(value)}
-    if options.pop("training", False):
+    if options.pop("training", False) and not (cls and cls.ROLE == "preprocessing"):  # whose default it is
         raise Unknown("it is called with training=True, which a graph cannot say")
     for key, value in options.items():
         if key not in known:
