@@ -264,6 +264,25 @@ def half_precision() -> keras.Model:
     return keras.Model(start, [layers.Dense(3, dtype="bfloat16")(x), layers.Dense(3, dtype="float32")(x)])
 
 
+def adapted() -> keras.Model:
+    """What layers learnt before the training lies beside the config, and in the weights."""
+    words, numbers, start = keras.Input((3,), dtype="string"), keras.Input((3,), dtype="int64"), keras.Input((3,))
+    strings, integers = layers.StringLookup(mask_token=""), layers.IntegerLookup(output_mode="multi_hot")
+    text, scaled, binned = (
+        layers.TextVectorization(split=None),
+        layers.Normalization(),
+        layers.Discretization(num_bins=3),
+    )
+    for layer in (strings, text):
+        layer.adapt(np.array([["b", "a", "a b"], ["a b", "c", "a b"]]))
+    integers.adapt(np.array([[2, 4, 4]]))
+    for layer in (scaled, binned):
+        layer.adapt(np.linspace([1, 2, 3], [4, 8, 8], 9))
+    return keras.Model(
+        [words, numbers, start], [strings(words), text(words), integers(numbers), scaled(start), binned(start)]
+    )
+
+
 def low_rank() -> keras.Model:
     start = keras.Input((6,), dtype="int32")
     table, dense = layers.Embedding(5, 4), layers.Dense(4)
@@ -293,7 +312,7 @@ def renamed_inputs() -> keras.Model:
 
 MODELS = [
     convolutions, recurrent, attention, explicit_mask, lost_mask, masking, shared, nested, several_in_and_out,
-    functions, activations, low_rank, spectral, own_layers, renamed_inputs,
+    functions, activations, adapted, low_rank, spectral, own_layers, renamed_inputs,
 ]  # fmt: skip
 
 

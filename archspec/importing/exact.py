@@ -52,6 +52,8 @@ def exact_layer(name: str, config: Mapping[str, Any], call: Mapping[str, Any]) -
     given = {key: value for key, value in config.items() if key not in _ELSEWHERE}
     if cls is Bidirectional:
         given |= {key: _without_zeroing(given[key]) for key in ("layer", "backward_layer") if given.get(key)}
+    if given.get("bin_boundaries"):
+        given.pop("num_bins", None)  # by which they were found
     arguments = {key: _argument(key, value) for key, value in given.items() if _says_something(cls, key, value)}
     arguments |= {key: _argument(key, value) for key, value in call.items()}
     if cls is InputLayer:

@@ -8,13 +8,13 @@ and `training=False` in the call of a frozen part: a graph says nothing of them,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
-from archspec.importing.archive import ImportFailed, read_config
+from archspec.importing.archive import ImportFailed, read_config, read_vocabulary
 from archspec.importing.calls import Call, calls_of, flat, is_keras_model, tensors
 from archspec.importing.exact import Quantised, Unknown
 from archspec.importing.layers import foreign
@@ -59,7 +59,7 @@ def read_network(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, We
     Shape: those of each node in the order of `Graph.weights`; nodes without weights of their own have no entry.
     Raises ImportFailed.
     """
-    reader = ExactReader(limits)
+    reader = ExactReader(limits, lambda place: read_vocabulary(path, place))
     graph = reader.read(read_config(path))
     if reader.opaque:
         shown = "; ".join(map(str, reader.opaque[:_TOLD]))
@@ -70,10 +70,14 @@ def read_network(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, We
 
 
 class ExactReader(Reader):
-    """Reads a config exactly. `opaque`: what could not be; `places_of_nodes`: where the file keeps their weights."""
+    """Reads a config exactly. `opaque`: what could not be; `places_of_nodes`: where the file keeps their weights.
 
-    def __init__(self, limits: Limits) -> None:
+    `vocabulary` gives the tokens that the file has for a layer beside its config.
+    """
+
+    def __init__(self, limits: Limits, vocabulary: Callable[[str], list[str] | None]) -> None:
         super().__init__(limits)
+        self._vocabulary = vocabulary
         self.opaque: list[Opaque] = []
         self.places_of_nodes: dict[str, str] = {}
         self._places: Mapping[int, str] = {}
@@ -133,6 +137,7 @@ class ExactReader(Reader):
         """The last of the nodes of a call; most have one."""
         trains = trainable and call.config.get("trainable") is not False
         edges = tuple(flat([*argument_edges(call, made), *named_edges(call, made).values()]))
+        call = self._with_vocabulary(call)
         blank = Node(self._free(".".join(path)), InputLayer(shape=()), edges, (), (), None, trains, Origin(None, uses))
         try:
             found = reading(call, [self._type(edge) for edge in edges], any(edge in self._masked for edge in edges))
@@ -165,6 +170,18 @@ class ExactReader(Reader):
             self._add(replace(after, parameters=_first(found.then, 1)))
             return self.nodes[name]
         return self.nodes[node.name]
+
+    def _with_vocabulary(self, call: Call) -> Call:
+        """The call of a layer that was adapted with what it learnt as its argument."""
+        learnt = call.kind in ("IntegerLookup", "StringLookup", "TextVectorization")
+        if not learnt or call.config.get("vocabulary") is not None:
+            return call
+        tokens: list[Any] | None = self._vocabulary(self._places.get(id(call.data), ""))
+        if tokens is None:
+            return call
+        if call.kind == "IntegerLookup":
+            tokens = list(map(int, tokens))
+        return replace(call, data={**call.data, "config": {**call.config, "vocabulary": tokens}})
 
     def _owner(self, node: Node, place: str) -> str | None:
         """The node whose weights a node takes; None, and it is noted, where it makes them."""
