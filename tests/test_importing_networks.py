@@ -14,9 +14,11 @@ from archspec.build import layers as own
 from archspec.build.weights import built
 from archspec.graph.ir import Graph
 from archspec.graph.verify import verify
-from archspec.importing import read_network
+from archspec.importing import ImportFailed, opaque, read_network
+from archspec.importing.around import put_back
 from archspec.layers import catalogue, parse_layer
 from archspec.layers.base import Example, Layer
+from archspec.optimize.driver import optimize
 from archspec.optimize.network import Network
 from tests.test_catalogue import applied, flat
 
@@ -377,3 +379,58 @@ def test_keras_s_own_networks(name: str, tmp_path: Path) -> None:
     )
     graph = check(model, tmp_path, tolerance=1e-4)
     assert {one.name for one in model.layers if not isinstance(one, keras.Model)} <= graph.nodes.keys()
+
+
+# --- layers that the catalogue does not know -----------------------------------------------------
+
+
+class Twist(keras.layers.Layer):
+    """A layer of somebody's own: two tensors, one by name; weights, and a layer inside."""
+
+    def __init__(self, units: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.units = units
+        self.inner = layers.Dense(units)
+
+    def build(self, x_shape: Any, other_shape: Any = None) -> None:
+        self.scale = self.add_weight(shape=(x_shape[-1],), name="scale")
+        self.inner.build(x_shape)
+
+    def call(self, x: Any, other: Any = None) -> Any:
+        return self.inner(x * self.scale) + (0 if other is None else other)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+def with_unknown() -> keras.Model:
+    start = keras.Input((4,))
+    twist = Twist(4, name="twist")
+    x = layers.Dense(4, name="before")(start)
+    x = twist(layers.Dropout(0.5)(x), other=start)
+    x = twist(layers.BatchNormalization()(x))
+    x = layers.Lambda(lambda x: x * 2, output_shape=(4,), name="double")(x)
+    return keras.Model(start, layers.Dense(3, name="after")(x))
+
+
+def test_layers_that_are_not_known_are_told(tmp_path: Path) -> None:
+    with_unknown().save(tmp_path / "m.keras")
+    with pytest.raises(ImportFailed, match=r"twist \(Twist\): its code is not Keras's .*double \(Lambda\): it runs arb"):
+        read_network(tmp_path / "m.keras")
+    assert [(one.node, one.kind) for one in opaque(tmp_path / "m.keras")] == [("twist", "Twist"), ("double", "Lambda")]
+
+
+def test_layers_that_are_not_known_are_put_back(tmp_path: Path) -> None:
+    """The rest of the model is optimised around them; Keras loads the result as it loads the original."""
+    model = randomised(with_unknown())
+    model.save(tmp_path / "m.keras")
+    graph, weights = read_network(tmp_path / "m.keras", around=True)
+    verify(graph)
+    assert "twist" not in weights and graph.nodes["twist_1"].shares == "twist"
+    optimised = optimize(Network(graph, weights), level="inference").network
+    assert kinds(optimised.graph).count("Dropout") < kinds(graph).count("Dropout")
+    built(optimised).save(tmp_path / "o.keras")
+    put_back(tmp_path / "o.keras", tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "o.keras", custom_objects={"Twist": Twist}, safe_mode=False)
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    np.testing.assert_allclose(loaded(x), model(x), rtol=1e-5, atol=1e-6)

@@ -7,6 +7,6 @@ at all.
 from archspec.importing.archive import ImportFailed
 from archspec.importing.layers import unknown
 from archspec.importing.model import from_model, imported, load_keras
-from archspec.importing.network import read_network
+from archspec.importing.network import opaque, read_network
 
-__all__ = ["ImportFailed", "from_model", "imported", "load_keras", "read_network", "unknown"]
+__all__ = ["ImportFailed", "from_model", "imported", "load_keras", "opaque", "read_network", "unknown"]

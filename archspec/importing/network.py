@@ -53,20 +53,33 @@ class Opaque:
         return f"{self.node} ({self.kind}): {self.reason}"
 
 
-def read_network(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, Weights]:
+def read_network(path: str | Path, limits: Limits = Limits(), around: bool = False) -> tuple[Graph, Weights]:
     """The graph of a functional or Sequential model in a `.keras` file, and its weights by node.
+
+    `around`: layers that the catalogue does not know become nodes with no rule and no weights (`layers.Foreign`; see
+    `opaque` for the reasons). No rewrite touches them, and `around.put_back` puts them into the file that is written.
 
     Shape: those of each node in the order of `Graph.weights`; nodes without weights of their own have no entry.
     Raises ImportFailed.
     """
-    reader = ExactReader(limits, lambda place: read_vocabulary(path, place))
-    graph = reader.read(read_config(path))
-    if reader.opaque:
+    graph, reader = read_exactly(path, limits)
+    if reader.opaque and not around:
         shown = "; ".join(map(str, reader.opaque[:_TOLD]))
         more = f"; and {len(reader.opaque) - _TOLD} more" if len(reader.opaque) > _TOLD else ""
         raise ImportFailed(f"{path} has layers that the catalogue does not know: {shown}{more}")
     with weights_file(path) as file:
         return graph, read_weights(file, graph, reader.places_of_nodes)
+
+
+def opaque(path: str | Path, limits: Limits = Limits()) -> tuple[Opaque, ...]:
+    """The layers of a model that the catalogue does not know, each with the reason. Raises ImportFailed."""
+    return tuple(read_exactly(path, limits)[1].opaque)
+
+
+def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, ExactReader]:
+    """The graph, and the reader, which knows more of it."""
+    reader = ExactReader(limits, lambda place: read_vocabulary(path, place))
+    return reader.read(read_config(path)), reader
 
 
 class ExactReader(Reader):
@@ -79,6 +92,7 @@ class ExactReader(Reader):
         super().__init__(limits)
         self._vocabulary = vocabulary
         self.opaque: list[Opaque] = []
+        self.opaque_calls: dict[str, list[Call]] = {}
         self.places_of_nodes: dict[str, str] = {}
         self._places: Mapping[int, str] = {}
         self._owners: dict[str, str] = {}  # the node that makes the weights of a place in the file
@@ -210,11 +224,17 @@ class ExactReader(Reader):
             self._masked |= {Edge(node.name, i) for i in range(len(node.outputs))}
 
     def _opaque(self, call: Call, blank: Node, reason: str) -> Node:
+        """A node that stands for a layer that is not understood. Each call of one layer gives the same."""
         outputs = tuple(one or UNKNOWN for one in call.declared) or (UNKNOWN,)
-        layer = foreign(call.kind, call.config, outputs, blank.name)
-        self.opaque.append(Opaque(blank.name, call.kind, reason))
-        self._add(replace(blank, layer=layer, parameters=("inputs",) * len(blank.inputs), outputs=outputs))
-        self.places_of_nodes[blank.name] = self._places.get(id(call.data), "")
+        shares = self._owner(blank, self._places.get(id(call.data), blank.name))
+        layer = foreign(call.kind, call.config, outputs, shares or blank.name)
+        if shares is None:
+            self.opaque.append(Opaque(blank.name, call.kind, reason))
+        elif self.nodes[shares].layer != layer:
+            raise ImportFailed(f"the layer {shares} ({call.kind}) is called with different shapes, and {reason}")
+        self.opaque_calls.setdefault(shares or blank.name, []).append(call)
+        parameters = ("inputs",) * len(blank.inputs)
+        self._add(replace(blank, layer=layer, parameters=parameters, outputs=outputs, shares=shares))
         return self.nodes[blank.name]
 
     def _free(self, name: str) -> str:
