@@ -36,7 +36,7 @@ class Affine:
 def normalization(
     mean: Array, variance: Array, gamma: Array | None, beta: Array | None, epsilon: float, dtype: str = "float32"
 ) -> Affine:
-    """What BatchNormalization does with its moving statistics: scale = gamma / √(variance + ε), shift = beta - mean · scale.
+    """BatchNormalization with its moving statistics: scale = gamma / √(variance + ε), shift = beta - mean · scale.
 
     ε is added in the dtype that the layer reckons in, as a variance of 0 makes the rounding of ε count.
     """
@@ -51,7 +51,7 @@ def normalization(
 
 
 def scale_outputs(kernel: Array, scale: Floats) -> Floats:
-    """diag(scale) · kernel, for Conv and Dense, and for DepthwiseConv, whose last two axes are the output's channels."""
+    """diag(scale) · kernel, for Conv and Dense, and for DepthwiseConv, whose last two axes make the output channels."""
     kernel = wide(kernel)
     return kernel * scale if kernel.shape[-1] == scale.size else kernel * scale.reshape(kernel.shape[-2:])
 
@@ -97,7 +97,7 @@ def shift_depthwise_inputs(kernel: Array, shift: Floats, bias: Array | None) -> 
 class Clip:
     """clip(scale · x + shift, low, high) as after(clip(x, lower, upper)), channel by channel.
 
-    With scale > 0 it is scale · clip(x, (low - shift) / scale, (high - shift) / scale) + shift; with scale < 0 the bounds
+    With scale > 0 it is scale · clip(x, (low - shift) / scale, (high - shift) / scale) + shift; below 0 the bounds
     change places; where the result does not depend on x, lower = upper and `after` is that constant.
     Shapes: (c,) all. `lower` may be -inf, `upper` inf.
     """
@@ -146,9 +146,10 @@ def embed(kernel: Array, window: tuple[int, ...], offset: tuple[int, ...]) -> Fl
     return larger
 
 
-def identity(rank: int, scale: Floats) -> Floats:
-    """The kernel of a channelwise scaling: (1, …, c, c), `rank` ones before."""
-    return np.diag(scale).reshape((1,) * rank + (scale.size, scale.size))
+def identity(rank: int, scale: Floats, groups: int = 1) -> Floats:
+    """The kernel that scales each channel: (1, …, c / groups, c), `rank` ones before."""
+    each = scale.size // groups
+    return (np.tile(np.eye(each), groups) * scale).reshape((1,) * rank + (each, scale.size))
 
 
 @dataclass(frozen=True)
