@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from archspec.export.proof import Proof, prove
 from archspec.export.samples import random_network
 from archspec.graph.ir import Edge, Graph
 from archspec.layers.base import Layer
+from archspec.layers.core import Dense
 from archspec.optimize.driver import Optimized, run
 from archspec.optimize.network import Network
-from archspec.optimize.rewrite import Level, Pass
+from archspec.optimize.rewrite import Level, Pass, changed
 from tests.graphs import GraphBuilder, LayerLike
 
 
@@ -73,3 +75,11 @@ def conv(filters: int, kernel: Any = 3, **options: Any) -> dict[str, Any]:
 
 def named(builder: GraphBuilder, edge: Edge, layer: Layer | dict[str, Any] | str, name: str) -> Edge:
     return builder.apply(layer, edge, name=name)
+
+
+def logits(graph: Graph) -> Graph:
+    """The graph without the softmax at its end, which hides errors where one class takes all."""
+    (edge,) = graph.outputs.values()
+    node = graph.nodes[edge.node]
+    assert isinstance(node.layer, Dense)
+    return replace(graph, nodes={**graph.nodes, node.name: replace(node, layer=changed(node.layer, activation=None))})
