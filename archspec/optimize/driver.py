@@ -14,12 +14,19 @@ from archspec.optimize.draft import Draft
 from archspec.optimize.network import Change, Network, Weights
 from archspec.optimize.passes.activations import Activations
 from archspec.optimize.passes.average_pool_first import AveragePoolFirst
+from archspec.optimize.passes.bn_relu_threshold import BnReluThreshold
 from archspec.optimize.passes.chains import Chains
+from archspec.optimize.passes.collapse_linear import CollapseLinear
 from archspec.optimize.passes.common_subexpressions import CommonSubexpressions
 from archspec.optimize.passes.dead_nodes import DeadNodes
+from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
+from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
 from archspec.optimize.passes.identities import Identities
+from archspec.optimize.passes.merge_parallel import MergeParallel
+from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
 from archspec.optimize.passes.paddings import Paddings
 from archspec.optimize.passes.pool_before_activation import PoolBeforeActivation
+from archspec.optimize.passes.rep_branches import RepBranches
 from archspec.optimize.passes.strides_first import StridesFirst
 from archspec.optimize.rewrite import Answer, Applied, Level, Pass, Rewrite, Skip, Skipped
 
@@ -29,13 +36,19 @@ ORDER: tuple[Pass, ...] = (
     Chains(),
     CommonSubexpressions(),
     Paddings(),
+    FoldBatchNorm(),
+    RepBranches(),
+    CollapseLinear(),
+    FoldBatchNormForward(),
     AveragePoolFirst(),
     StridesFirst(),
     PoolBeforeActivation(),
+    BnReluThreshold(),
     Activations(),
+    MergeParallel(),
 )
 # Passes that pay under some runtimes only: they are not run unless named.
-OPTIONAL: tuple[Pass, ...] = ()
+OPTIONAL: tuple[Pass, ...] = (MergeParallelDense(),)
 
 ROUNDS = 4  # of all passes, as what one does may let an earlier one do more; zoo networks need two
 MOST = 20  # rewrites a node that one pass may make before we call it endless
