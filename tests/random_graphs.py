@@ -66,7 +66,8 @@ def motifs(draw: st.DrawFn) -> list[dict[str, Any]]:
     return draw(
         st.sampled_from(
             [[conv, norm, act], [conv, act, skip], [conv, norm, act, skip], [act, pool], [norm, act, pool],
-             [pad, strided], [act, pad, pool], [one, mean], [norm, act, one, mean], [pad, pad], [one, norm, skip], [skip, norm, act]]
+             [pad, strided], [act, pad, pool], [one, mean], [norm, act, one, mean],
+             [pad, pad], [one, norm, skip], [skip, norm, act]]
         )
     )  # fmt: skip
 
@@ -89,12 +90,8 @@ def graphs(draw: st.DrawFn) -> Graph:
             made = _applied(builder, kind, [tensors[-1], draw(st.sampled_from(tensors))])
             tensors += [made] if made else []
     end = builder.apply("GlobalAveragePooling2D", tensors[-1])
-    again = draw(st.booleans())
-    results = [
-        builder.apply({"Dense": 3}, end),
-        *([draw(st.sampled_from(tensors[1:]))] if draw(st.booleans()) and len(tensors) > 1 else []),
-    ]
-    return builder.graph(*results)
+    more = [draw(st.sampled_from(tensors))] if draw(st.booleans()) else []
+    return builder.graph(builder.apply({"Dense": 3}, end), *more)
 
 
 def _applied(builder: GraphBuilder, layer: Any, edges: list[Edge]) -> Edge | None:

@@ -415,7 +415,9 @@ def with_unknown() -> keras.Model:
 
 def test_layers_that_are_not_known_are_told(tmp_path: Path) -> None:
     with_unknown().save(tmp_path / "m.keras")
-    with pytest.raises(ImportFailed, match=r"twist \(Twist\): its code is not Keras's .*double \(Lambda\): it runs arb"):
+    with pytest.raises(
+        ImportFailed, match=r"twist \(Twist\): its code is not Keras's .*double \(Lambda\): it runs arb"
+    ):
         read_network(tmp_path / "m.keras")
     assert [(one.node, one.kind) for one in opaque(tmp_path / "m.keras")] == [("twist", "Twist"), ("double", "Lambda")]
 
