@@ -49,3 +49,11 @@ def built(network: Network) -> keras.Model:
     if network.weights is not None:
         write_weights(model, network.graph, network.weights)
     return model
+
+
+def fresh(graph: Graph) -> Network:
+    """The network with the weights that its initializers draw; what no output needs is left out."""
+    from archspec.build.lower import build
+
+    graph = pruned(graph)
+    return Network(graph, read_weights(build(graph), graph))
