@@ -18,6 +18,7 @@ from archspec.optimize.passes.bn_relu_threshold import BnReluThreshold
 from archspec.optimize.passes.chains import Chains
 from archspec.optimize.passes.collapse_linear import CollapseLinear
 from archspec.optimize.passes.common_subexpressions import CommonSubexpressions
+from archspec.optimize.passes.constants import Constants
 from archspec.optimize.passes.dead_nodes import DeadNodes
 from archspec.optimize.passes.dense_for_one_by_one import DenseForOneByOne
 from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
@@ -36,6 +37,7 @@ from archspec.optimize.rewrite import Answer, Applied, Level, Pass, Rewrite, Ski
 ORDER: tuple[Pass, ...] = (
     DeadNodes(),
     Identities(),
+    Constants(),
     Chains(),
     CommonSubexpressions(),
     Paddings(),
