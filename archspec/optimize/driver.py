@@ -24,6 +24,7 @@ from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForwar
 from archspec.optimize.passes.identities import Identities
 from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
+from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from archspec.optimize.passes.paddings import Paddings
 from archspec.optimize.passes.pool_before_activation import PoolBeforeActivation
 from archspec.optimize.passes.rep_branches import RepBranches
@@ -48,7 +49,7 @@ ORDER: tuple[Pass, ...] = (
     MergeParallel(),
 )
 # Passes that pay under some runtimes only: they are not run unless named.
-OPTIONAL: tuple[Pass, ...] = (MergeParallelDense(),)
+OPTIONAL: tuple[Pass, ...] = (NormAsDepthwise(), MergeParallelDense())
 
 ROUNDS = 4  # of all passes, as what one does may let an earlier one do more; zoo networks need two
 MOST = 20  # rewrites a node that one pass may make before we call it endless
