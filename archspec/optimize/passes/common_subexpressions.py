@@ -27,12 +27,12 @@ class CommonSubexpressions(Pass):
         rarest = min((edge.node for edge in node.inputs), key=draft.reads)
         if draft.reads(rarest) < 2 or node.shares or draft.weights(node):
             return None
-        twin = next((other for other in draft.readers(rarest) if _same(node, other)), None)
-        if twin is None:
+        twins = (other for other in draft.readers(rarest) if _same(node, other))
+        first = next((other for other in twins if draft.earlier(other.name, node.name)), None)
+        if first is None:
             return None
-        first, second = (node, twin) if draft.earlier(node.name, twin.name) else (twin, node)
-        same = {Edge(second.name, i): Edge(first.name, i) for i in range(len(second.outputs))}
-        return Rewrite((second.name,), (), same, note=f"the same as {first.name}", keeps_masks=True)
+        same = {Edge(node.name, i): Edge(first.name, i) for i in range(len(node.outputs))}
+        return Rewrite((node.name,), (), same, note=f"the same as {first.name}", keeps_masks=True)
 
 
 def _same(node: Node, other: Node) -> bool:
