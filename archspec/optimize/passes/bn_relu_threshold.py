@@ -53,7 +53,7 @@ class BnReluThreshold(Pass):
             reason = "a gamma may be negative, which takes two comparisons: no gain"
         if reason:
             return Skip(norm.name, reason)
-        readers = linear.ends(draft, node.name, padded=False)
+        readers = linear.ends(draft, node.name)
         if isinstance(readers, Skip):
             return readers
         return _rewrite(draft, norm, node, readers, highest)
