@@ -25,7 +25,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from archspec.graph.ir import Graph  # noqa: E402
-from archspec.optimize.driver import optimize  # noqa: E402
+from archspec.optimize.driver import OPTIONAL, chosen, optimize, run  # noqa: E402
 from archspec.optimize.network import Network  # noqa: E402
 
 
@@ -82,7 +82,7 @@ def text(source: str) -> Callable[[], Graph]:
 
 NETWORKS: dict[str, tuple[Callable[[], Graph], float]] = {
     "mobilenet_v2": (spec("mobilenet_v2.yaml"), 0.70),
-    "resnet50": (spec("resnet.yaml@resnet50"), 0.82),
+    "resnet50": (spec("resnet.yaml@keras_resnet50"), 0.82),
     "densenet121": (spec("densenet.yaml@densenet121"), 0.90),
     "inception_v3": (spec("inception.yaml@v3"), 0.93),
     "repvgg": (text(REPVGG), 0.77),
@@ -108,9 +108,9 @@ def medians(
 ) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for index in range(rounds + 2):
-        for name, run in contenders.items():
+        for name, model in contenders.items():
             start = clock()
-            run()
+            model()
             if index >= 2:
                 times[name].append(clock() - start)
     return times
@@ -120,21 +120,28 @@ def names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
-def measure(name: str, rounds: int, chosen: Sequence[str], without: Sequence[str], cpu: bool) -> None:
+def with_optional(network: Network, also: Sequence[str]) -> Network:
+    """The network after all passes of the order and those of the optional ones that are named."""
+    passes = (*chosen("inference"), *(each for each in OPTIONAL if each.name in also))
+    return run(network, "inference", passes).network
+
+
+def measure(name: str, options: argparse.Namespace) -> None:
     from archspec.export.samples import random_network
 
     load, at_most = NETWORKS[name]
     network = random_network(load())
     contenders = {"original": call(network), "optimised": call(optimize(network).network)}
-    contenders |= {f"with {each}": call(optimize(network, passes=names(each)).network) for each in chosen}
-    contenders |= {f"without {each}": call(optimize(network, skip=names(each)).network) for each in without}
-    times = medians(contenders, rounds, time.process_time if cpu else time.perf_counter)
+    contenders |= {f"with {each}": call(optimize(network, passes=names(each)).network) for each in options.chosen}
+    contenders |= {f"without {each}": call(optimize(network, skip=names(each)).network) for each in options.without}
+    contenders |= {f"also {each}": call(with_optional(network, names(each))) for each in options.also}
+    times = medians(contenders, options.rounds, time.process_time if options.cpu else time.perf_counter)
     original = statistics.median(times["original"])
     print(f"{name}: {1000 * original:.1f} ms (at most {at_most})")
     for contender, taken in times.items():
         quarters = statistics.quantiles(taken, n=4)
         spread = (quarters[2] - quarters[0]) / original
-        print(f"  {contender:50} {statistics.median(taken) / original:6.3f}   ± {spread / 2:.3f}", flush=True)
+        print(f"  {contender:40} {statistics.median(taken) / original:6.3f}   ± {spread / 2:.3f}", flush=True)
 
 
 def main() -> None:
@@ -148,7 +155,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     for name in options.networks or NETWORKS:
-        measure(name, options.rounds, options.chosen, options.without, options.cpu)
+        measure(name, options)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from archspec.optimize.passes.chains import Chains
 from archspec.optimize.passes.collapse_linear import CollapseLinear
 from archspec.optimize.passes.common_subexpressions import CommonSubexpressions
 from archspec.optimize.passes.dead_nodes import DeadNodes
+from archspec.optimize.passes.dense_for_one_by_one import DenseForOneByOne
 from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
 from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
 from archspec.optimize.passes.identities import Identities
@@ -28,6 +29,8 @@ from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from archspec.optimize.passes.paddings import Paddings
 from archspec.optimize.passes.pool_before_activation import PoolBeforeActivation
 from archspec.optimize.passes.rep_branches import RepBranches
+from archspec.optimize.passes.separable_split import SeparableSplit
+from archspec.optimize.passes.shifted_depthwise import ShiftedDepthwise
 from archspec.optimize.passes.strides_first import StridesFirst
 from archspec.optimize.rewrite import Answer, Applied, Level, Pass, Rewrite, Skip, Skipped
 
@@ -49,7 +52,13 @@ ORDER: tuple[Pass, ...] = (
     MergeParallel(),
 )
 # Passes that pay under some runtimes only: they are not run unless named.
-OPTIONAL: tuple[Pass, ...] = (NormAsDepthwise(), MergeParallelDense())
+OPTIONAL: tuple[Pass, ...] = (
+    NormAsDepthwise(),  # DenseNet-121 .85 of a tf.function call, for .88; slow under XLA on a CPU
+    MergeParallelDense(),
+    SeparableSplit(),  # Xception .93 of a tf.function call
+    DenseForOneByOne(),  # DenseNet-121 .80 of a training step on JAX, slower elsewhere
+    ShiftedDepthwise(),  # MobileNetV2 .10 under XLA on a CPU, 3 to 4 times slower elsewhere
+)
 
 ROUNDS = 4  # of all passes, as what one does may let an earlier one do more; zoo networks need two
 MOST = 20  # rewrites a node that one pass may make before we call it endless
