@@ -12,6 +12,7 @@ from archspec.optimize.passes.bn_relu_threshold import BnReluThreshold
 from archspec.optimize.passes.collapse_linear import CollapseLinear
 from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
 from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
+from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
 from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
 from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
@@ -155,6 +156,44 @@ def test_all_readers_take_the_normalization_or_none() -> None:
     assert not done.applied
     assert "second pads its input: a border pixel would see the shift" in reasons(done)
     assert "second reads it" in reasons(proven(both({"MaxPooling2D": {}}), FoldBatchNormForward()))
+
+
+# -- fold-layer-norm-forward --
+
+LN = "LayerNormalization"
+HEADS = {"num_heads": 2, "key_dim": 3}
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}, {"axis": 2}])
+@pytest.mark.parametrize("bias", [False, True])
+def test_scale_and_offset_of_a_normalization_go_into_dense(options: dict[str, Any], bias: bool) -> None:
+    layer = dense(8, use_bias=bias, activation="gelu")
+    done = proven(chain((7, 6), {LN: options}, layer), FoldLayerNormForward())
+    assert len(done.applied) == 1
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("own_key", [False, True])
+@pytest.mark.parametrize("gate", [False, True])
+def test_scale_and_offset_of_a_normalization_go_into_attention(bias: bool, own_key: bool, gate: bool) -> None:
+    builder = GraphBuilder()
+    x, memory = builder.input("x", (7, 6)), builder.input("memory", (5, 6))
+    norm = builder.apply(LN, memory, name="norm")
+    options = {**HEADS, "use_bias": bias, "use_gate": gate, "value_dim": 4}
+    key = {"key": builder.apply("ReLU", memory)} if own_key else {}
+    y = builder.apply({"MultiHeadAttention": options}, query=x, value=norm, **key, name="cross")
+    z = builder.apply({"MultiHeadAttention": options}, query=norm, value=norm, name="self")
+    done = proven(builder.graph(y, z, builder.apply(dense(3), norm)), FoldLayerNormForward())
+    assert len(done.applied) == 1
+
+
+def test_scale_and_offset_stay_where_something_else_reads_them() -> None:
+    builder = GraphBuilder()
+    norm = builder.apply(LN, builder.input("x", (7, 6)), name="norm")
+    graph = builder.graph(builder.apply("Add", norm, builder.apply(dense(6), norm)))
+    assert "no linear layer" in reasons(proven(graph, FoldLayerNormForward()))
+    assert "not the last" in reasons(proven(chain((6, 6), {LN: {"axis": 1}}, dense(3)), FoldLayerNormForward()))
+    assert "low-rank" in reasons(proven(chain((6, 6), LN, dense(3, lora_rank=2)), FoldLayerNormForward()))
 
 
 # -- bn-relu-threshold --

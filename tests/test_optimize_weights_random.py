@@ -17,11 +17,12 @@ from archspec.optimize import algebra, linear, parallel
 from archspec.optimize.draft import Draft
 from archspec.optimize.driver import OPTIONAL, ORDER, run
 from archspec.optimize.network import Network
-from archspec.optimize.passes import rep_branches
+from archspec.optimize.passes import fold_layer_norm_forward, rep_branches
 from archspec.optimize.passes.bn_relu_threshold import BnReluThreshold
 from archspec.optimize.passes.collapse_linear import CollapseLinear
 from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
 from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
+from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
 from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
 from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
@@ -39,6 +40,7 @@ WEIGHT_PASSES: tuple[Pass, ...] = (
     RepBranches(),
     CollapseLinear(),
     FoldBatchNormForward(),
+    FoldLayerNormForward(),
     BnReluThreshold(mixed=True),
     NormAsDepthwise(),
     MergeParallel(),
@@ -241,6 +243,13 @@ def _summed(*layers: Any, shape: tuple[int, ...] = IMAGE) -> Graph:
     return branches(shape, "Add", *(layer if isinstance(layer, list) else [layer] for layer in layers))
 
 
+def _attention() -> Graph:
+    builder = GraphBuilder()
+    x = builder.apply("LayerNormalization", builder.input("x", (7, 6)))
+    layer = {"MultiHeadAttention": {"num_heads": 2, "key_dim": 3}}
+    return builder.graph(builder.apply(layer, query=x, value=builder.input("memory", (5, 6))))
+
+
 DEPTHWISE = {"DepthwiseConv2D": {"kernel_size": 3, "depth_multiplier": 2}}
 RECTIFIED = chain(IMAGE, BN, "ReLU", conv(8, 1))
 VALID = conv(60, 2, padding="valid", strides=2)
@@ -287,6 +296,21 @@ MISTAKES: dict[str, tuple[Pass, Graph, Mistake]] = {
         FoldBatchNormForward(),
         chain(IMAGE, BN, conv(8, 1, groups=2)),
         patched(algebra, "scale_inputs", lambda k, s, groups=1: k * np.tile(s.reshape(groups, -1), (4, 1)).T),
+    ),
+    "layer norm: the offset is lost": (
+        FoldLayerNormForward(),
+        chain((7, 6), "LayerNormalization", {"Dense": 4}),
+        changed_result(fold_layer_norm_forward, "_affine", lambda right, *_: replace(right, shift=0 * right.shift)),
+    ),
+    "layer norm: another axis": (
+        FoldLayerNormForward(),
+        chain((6, 6), {"LayerNormalization": {"axis": 1}}, {"Dense": 4}),
+        patched(fold_layer_norm_forward, "_against", lambda *_: None),
+    ),
+    "layer norm: into a projection of something else": (
+        FoldLayerNormForward(),
+        _attention(),
+        patched(fold_layer_norm_forward, "_sees", lambda node, norm, projection: projection != "attention_output"),
     ),
     "threshold: all gammas taken for positive": (
         BnReluThreshold(mixed=True),

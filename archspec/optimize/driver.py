@@ -22,6 +22,7 @@ from archspec.optimize.passes.dead_nodes import DeadNodes
 from archspec.optimize.passes.dense_for_one_by_one import DenseForOneByOne
 from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
 from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
+from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
 from archspec.optimize.passes.identities import Identities
 from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
@@ -44,6 +45,7 @@ ORDER: tuple[Pass, ...] = (
     RepBranches(),
     CollapseLinear(),
     FoldBatchNormForward(),
+    FoldLayerNormForward(),
     AveragePoolFirst(),
     StridesFirst(),
     PoolBeforeActivation(),
