@@ -179,7 +179,7 @@ def test_scale_and_offset_of_a_normalization_go_into_attention(bias: bool, own_k
     builder = GraphBuilder()
     x, memory = builder.input("x", (7, 6)), builder.input("memory", (5, 6))
     norm = builder.apply(LN, memory, name="norm")
-    options = {**HEADS, "use_bias": bias, "use_gate": gate, "value_dim": 4}
+    options = {**HEADS, "use_bias": bias, "use_gate": gate}
     key = {"key": builder.apply("ReLU", memory)} if own_key else {}
     y = builder.apply({"MultiHeadAttention": options}, query=x, value=norm, **key, name="cross")
     z = builder.apply({"MultiHeadAttention": options}, query=norm, value=norm, name="self")
