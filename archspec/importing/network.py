@@ -170,15 +170,15 @@ class ExactReader(Reader):
         if found.weight is not None:
             types.append(TensorType(found.weight.shape, found.weight.output_dtype))
         outputs, owns = _outputs(found.layer, parameters, types)
-        then = found.then and _outputs(found.then, _first(found.then, 1), list(outputs))[0]
-        _check_declared(call, then or outputs)
+        then = _outputs(found.then, _first(found.then, 1), outputs)[0] if found.then else outputs
+        _check_declared(call, then)
         node = replace(blank, layer=found.layer, inputs=edges, parameters=parameters, outputs=outputs)
         if found.weight is not None:
             edges = (*edges, self._weight(found.weight, node, place))
         elif owns:
             node = replace(node, shares=self._owner(node, place))
         self._add(replace(node, inputs=edges))
-        if found.then is not None and then is not None:
+        if found.then is not None:
             name = self._free(f"{node.name}_activation")
             after = replace(node, name=name, layer=found.then, inputs=(Edge(node.name),), outputs=then, shares=None)
             self._add(replace(after, parameters=_first(found.then, 1)))
