@@ -20,7 +20,7 @@ from archspec.build import layers as own
 from archspec.build.weights import built
 from archspec.graph.ir import Graph
 from archspec.graph.verify import verify
-from archspec.importing import ImportFailed, opaque, read_network
+from archspec.importing import ImportFailed, calls, exact, network, opaque, places, read_network, readings, stored
 from archspec.importing.around import put_back
 from archspec.layers import catalogue, parse_layer
 from archspec.layers.base import Example, Layer
@@ -79,18 +79,20 @@ def called(model: keras.Model, inputs: Sequence[Any]) -> dict[str, Any]:
     return np_tree(model(given, training=False))
 
 
-def read_again(model: keras.Model, folder: Path) -> Network:
+def read_again(model: keras.Model, path: Path) -> Network:
     """What the saved model is read as."""
-    model.save(folder / "m.keras")
-    graph, weights = read_network(folder / "m.keras")
+    model.save(path)
+    graph, weights = read_network(path)
     verify(graph)
     return Network(graph, weights)
 
 
-def check(model: keras.Model, folder: Path, bound: int = 5, tolerance: float = 1e-5, load: bool = True) -> Graph:
+def check(
+    model: keras.Model, folder: Path, bound: int = 5, tolerance: float = 1e-5, load: bool = True, name: str = "m.keras"
+) -> Graph:
     """Reads the model again, with random weights, and compares it with what Keras loads."""
-    network = read_again(randomised(model), folder)
-    loaded = keras.models.load_model(folder / "m.keras") if load else model
+    network = read_again(randomised(model), folder / name)
+    loaded = keras.models.load_model(folder / name) if load else model
     again = finished(built(network))
     inputs = [values(tensor, bound, seed) for seed, tensor in enumerate(keras.tree.flatten(structure(loaded)))]
     expected = called(loaded, inputs)
@@ -329,6 +331,45 @@ MODELS = [
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
 def test_models(make: Callable[[], keras.Model], tmp_path: Path) -> None:
     check(make(), tmp_path)
+
+
+def without_functions() -> keras.Model:
+    """A model as Keras can save it in its older format: no keras.ops, a frozen layer, models inside models."""
+    inner, chain = tower(), keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.BatchNormalization()])
+    inner.layers[1].trainable = False
+    start = keras.Input((6, 4))
+    x = layers.Bidirectional(layers.GRU(2, return_sequences=True))(layers.Conv1D(4, 3, padding="same")(start))
+    x = layers.GlobalMaxPooling1D()(layers.MultiHeadAttention(2, 3)(x, x))
+    middle_start = keras.Input((4,))
+    middle = keras.Model(middle_start, layers.Dense(3)(inner(chain(middle_start))), name="middle")
+    return keras.Model(start, [middle(x), chain(x)])
+
+
+def sequential() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.ReLU()])
+
+
+@pytest.mark.parametrize("make", [without_functions, sequential], ids=lambda make: make.__name__)
+def test_models_in_hdf5(make: Callable[[], keras.Model], tmp_path: Path) -> None:
+    check(make(), tmp_path, name="m.h5")
+
+
+def test_hdf5_files_that_are_wrong(tmp_path: Path) -> None:
+    sequential().save(tmp_path / "m.h5")
+    sequential().save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ImportFailed, match="has weights only: it does not say of which model"):
+        read_network(tmp_path / "m.weights.h5")
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        name = next(name for name in file["model_weights"] if name.startswith("batch_normalization"))
+        del file[f"model_weights/{name}"]
+    with pytest.raises(ImportFailed, match=r"batch_normalization.* has 0 weights in the file, and needs 4"):
+        read_network(tmp_path / "m.h5")
+    (tmp_path / "m.h5").write_bytes((tmp_path / "m.h5").read_bytes()[:3000])
+    with pytest.raises(ImportFailed, match="cannot be read"):
+        read_network(tmp_path / "m.h5")
+    convolutions().save(tmp_path / "m.h5")
+    with pytest.raises(ImportFailed, match=r"get_item.* \(GetItem\): the catalogue has no layer of this name"):
+        read_network(tmp_path / "m.h5")
 
 
 @pytest.mark.parametrize(
@@ -609,9 +650,126 @@ def test_a_layer_inside_another_may_not_be_of_another_s_code(small: Path, tmp_pa
         read_network(changed(small, tmp_path, wrapped))
 
 
+def monte_carlo() -> keras.Model:
+    start = keras.Input((4,))
+    return keras.Model(start, layers.Dropout(0.5)(start, training=True))
+
+
+def monte_carlo_model() -> keras.Model:
+    start = keras.Input((4,))
+    return keras.Model(start, tower()(start, training=True))
+
+
+def channels_first() -> keras.Model:
+    start = keras.Input((3, 8, 8))
+    return keras.Model(start, layers.MaxPooling2D(data_format="channels_first")(start))
+
+
+def stateful() -> keras.Model:
+    start = keras.Input(batch_shape=(2, 6, 4))
+    return keras.Model(start, layers.LSTM(3, stateful=True)(start))
+
+
+def float_mix() -> keras.Model:
+    start = keras.Input((4,), dtype="float16")
+    return keras.Model(start, start + layers.Dense(4)(start))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (monte_carlo, r"dropout.* \(Dropout\): it is called with training=True"),
+        (monte_carlo_model, "the model tower is called with training=True"),
+        (channels_first, "data_format 'channels_first'"),
+        (stateful, "stateful"),
+        (float_mix, r"\(Add\): it mixes float16 and float32"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_what_a_graph_cannot_say_is_refused(make: Callable[[], keras.Model], said: str, tmp_path: Path) -> None:
+    make().save(tmp_path / "m.keras")
+    with pytest.raises(ImportFailed, match=said):
+        read_network(tmp_path / "m.keras")
+
+
 def test_keras_is_not_loaded(small: Path) -> None:
     code = (
         "import sys, archspec.importing as i; i.read_network(sys.argv[1]);"
         "assert not {'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(small)], check=True, timeout=60, cwd=Path(__file__).parents[1])
+
+
+def mutated(config: Any, random: np.random.Generator) -> None:
+    """Some values of a config taken away, doubled, or made something else."""
+    places: list[tuple[Any, Any]] = []
+    waiting = [config]
+    while waiting:
+        value = waiting.pop()
+        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        places += [(value, key) for key, _ in inside]
+        waiting += [one for _, one in inside]
+    odd = [None, True, -1, 10**30, float("inf"), "", "linear", [], [None], {}, ["a", 0, 0], "\ud800"]
+    for _ in range(2):
+        value, key = places[random.integers(len(places))]
+        if isinstance(value, list) and random.random() < 0.3 and key < len(value):
+            value.append(value[key])
+        elif isinstance(value, dict) and random.random() < 0.3:
+            value.pop(key, None)
+        elif isinstance(value, dict) or key < len(value):
+            value[key] = odd[random.integers(len(odd))]
+
+
+@pytest.mark.parametrize("make", [nested, attention, functions], ids=lambda make: make.__name__)
+def test_a_damaged_config(make: Callable[[], keras.Model], tmp_path: Path) -> None:
+    """It is refused with a message, or says a network that keeps the invariants."""
+    make().save(tmp_path / "m.keras")
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        path = changed(tmp_path / "m.keras", tmp_path, lambda config: mutated(config, random))
+        try:
+            verify(read_network(path)[0])
+        except ImportFailed as error:
+            assert str(error)
+
+
+# --- deliberate breakages: what the comparison with Keras must notice ----------------------------
+
+
+def passing_masks(call: Any, types: Any, masked: bool) -> Any:
+    return readings.reading(call, types, False)
+
+
+def exchanged(*arguments: Any) -> Any:
+    """Weights of the same shape in another order, as a wrong reading of Keras's files would give them."""
+    found = dict(stored.read_weights(*arguments))
+    for name, values in found.items():
+        if len(values) > 1 and values[-1].shape == values[-2].shape:
+            found[name] = (*values[:-2], values[-1], values[-2])
+    return found
+
+
+def same_direction(layer: Layer, weights: Any) -> list[str]:
+    return [path.replace("backward_layer", "forward_layer") for path in places.weight_places(layer, weights)]
+
+
+def default_activations(name: str, config: Any, call: Any) -> Layer:
+    return exact.exact_layer(name, {key: value for key, value in config.items() if value != "linear"}, call)
+
+
+BREAKAGES: list[tuple[Callable[[], keras.Model], Any, str, Any]] = [
+    (lost_mask, network, "reading", passing_masks),
+    (explicit_mask, network, "drop_implicit", calls.drop_computed_masks),
+    (convolutions, network, "read_weights", exchanged),
+    (recurrent, stored, "weight_places", same_direction),
+    (recurrent, readings, "exact_layer", default_activations),
+]
+
+
+@pytest.mark.parametrize(("make", "module", "name", "broken"), BREAKAGES, ids=lambda one: getattr(one, "__name__", ""))
+def test_a_breakage_is_noticed(
+    make: Callable[[], keras.Model], module: Any, name: str, broken: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(module, name, broken)
+    with pytest.raises(AssertionError):
+        check(make(), tmp_path)
