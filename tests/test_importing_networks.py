@@ -16,12 +16,14 @@ import keras
 import numpy as np
 import pytest
 
+from archspec.analysis.cost import graph_cost
 from archspec.build import layers as own
 from archspec.build.weights import built
 from archspec.graph.ir import Graph
 from archspec.graph.verify import verify
 from archspec.importing import ImportFailed, calls, exact, network, opaque, places, read_network, readings, stored
 from archspec.importing.around import put_back
+from archspec.language.limits import Limits
 from archspec.layers import catalogue, parse_layer
 from archspec.layers.base import Example, Layer
 from archspec.optimize.driver import optimize
@@ -428,6 +430,17 @@ def test_keras_s_own_networks(name: str, tmp_path: Path) -> None:
     )
     graph = check(model, tmp_path, tolerance=1e-4)
     assert {one.name for one in model.layers if not isinstance(one, keras.Model)} <= graph.nodes.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["DenseNet169", "EfficientNetB7", "EfficientNetV2L", "NASNetLarge", "ResNet152"])
+def test_keras_s_largest_networks(name: str) -> None:
+    """Whole sizes of the same families: every layer is known, with the weights that Keras counts."""
+    model = getattr(keras.applications, name)(weights=None, input_shape=(None, None, 3), include_top=False)
+    reader = network.ExactReader(Limits(), lambda place: None)
+    graph = reader.read(json.loads(model.to_json()))
+    verify(graph)
+    assert not reader.opaque and graph_cost(graph).parameters_total == model.count_params()
 
 
 # --- layers that the catalogue does not know -----------------------------------------------------
