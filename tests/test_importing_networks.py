@@ -95,7 +95,7 @@ def check(
     """Reads the model again, with random weights, and compares it with what Keras loads."""
     network = read_again(randomised(model), folder / name)
     loaded = keras.models.load_model(folder / name) if load else model
-    again = finished(built(network))
+    again = built(network)
     inputs = [values(tensor, bound, seed) for seed, tensor in enumerate(keras.tree.flatten(structure(loaded)))]
     expected = called(loaded, inputs)
     found = np_tree(again(inputs if len(inputs) > 1 else inputs[0], training=False))
@@ -109,13 +109,6 @@ def check(
         spread = np.abs(other).max() or 1.0
         assert np.isfinite(other).all() and np.abs(one - other).max() <= tolerance * spread
     return network.graph
-
-
-def finished(model: keras.Model) -> keras.Model:
-    for layer in model._flatten_layers():
-        if hasattr(layer, "finalize_state"):
-            layer.finalize_state()
-    return model
 
 
 def kinds(graph: Graph) -> list[str]:

@@ -258,6 +258,55 @@ class Sampling(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "seed": self.seed}
 
 
+@register
+class ShiftedDepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+    """Σ over the window's places (a, b) of x[:, i · s + a · r, j · s + b · r] · kernel[a, b]: no convolution at all.
+
+    Shape: (batch, h, w, c) → (batch, h', w', c · depth_multiplier), as keras.layers.DepthwiseConv2D.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        (rows, columns), (down, right) = self.kernel_size, self.strides
+        x, lengths = self._bordered(inputs)
+        total: Any = None
+        for a in range(rows):
+            for b in range(columns):
+                top, left = a * self.dilation_rate[0], b * self.dilation_rate[1]
+                part = x[
+                    :,
+                    top : top + (lengths[0] - 1) * down + 1 : down,
+                    left : left + (lengths[1] - 1) * right + 1 : right,
+                ]
+                part = (
+                    part[..., None] * self.kernel[a, b] if self.depth_multiplier > 1 else part * self.kernel[a, b, :, 0]
+                )
+                total = part if total is None else total + part
+        if self.depth_multiplier > 1:
+            total = ops.reshape(total, (-1, *lengths, total.shape[-2] * self.depth_multiplier))
+        if self.use_bias:
+            total = total + self.bias
+        return total if self.activation is None else self.activation(total)
+
+    def _bordered(self, x: Any) -> tuple[Any, list[Any]]:
+        """The image with its zeros around it, and the result's height and width."""
+        borders, lengths = [(0, 0)], []
+        for axis in (0, 1):
+            n = ops.shape(x)[1 + axis]
+            span = (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1
+            stride = self.strides[axis]
+            if self.padding == "valid":
+                borders.append((0, 0))
+                lengths.append((n - span) // stride + 1)
+                continue
+            count = -(-n // stride)
+            missing = (count - 1) * stride + span - n
+            missing = max(0, missing) if isinstance(missing, int) else ops.maximum(missing, 0)
+            borders.append((missing // 2, missing - missing // 2))
+            lengths.append(count)
+        borders.append((0, 0))
+        return x if self.padding == "valid" else ops.pad(x, borders), lengths
+
+
 def compute(expression: str, names: Mapping[str, Any]) -> Any:
     """A formula's value for tensors by name."""
     return evaluate(parse(expression), names, _function)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from archspec.graph.ir import Edge, Graph, Node
@@ -18,25 +18,32 @@ _Named = tuple[str, str]  # "output" or "tensor", and its name
 class Draft:
     """What a pass sees of the graph. Passes read it; only the driver calls `apply`.
 
-    `nodes` holds the nodes by name; their order means nothing. `level` is the level of the optimisation.
+    `nodes` holds the nodes by name; their order means nothing. `level` is the level of the optimisation. `keep` are the
+    named tensors that must be there, as losses are taken of them: all of them while training, none afterwards, unless
+    it is said. The others keep their names where they survive.
     """
 
-    def __init__(self, graph: Graph, level: Level) -> None:
+    def __init__(self, graph: Graph, level: Level, keep: Collection[str] | None = None) -> None:
         self.level = level
+        kept = (graph.tensors if level == "training" else ()) if keep is None else keep
         self._nodes = {
             n.name: replace(n, shares=owner(graph.nodes, n).name) if n.shares else n for n in graph.nodes.values()
         }
-        self._graph = replace(graph, nodes=self._nodes, outputs=dict(graph.outputs), tensors=dict(graph.tensors))
+        self._outputs, self._tensors = dict(graph.outputs), dict(graph.tensors)
+        self._graph = replace(graph, nodes=self._nodes)
         self._position: dict[str, float] = {name: i for i, name in enumerate(graph.nodes)}
         self._readers: dict[str, dict[str, int]] = {name: {} for name in graph.nodes}
         self._sharers: dict[str, set[str]] = {}
         self._named: dict[str, set[_Named]] = {}
+        self._loose: dict[str, set[_Named]] = {}
         self._masked: set[str] = set()
         for node in self._nodes.values():
             self._enter(node)
-        for kind, edges in (("output", graph.outputs), ("tensor", graph.tensors)):
-            for name, edge in edges.items():
-                self._named.setdefault(edge.node, set()).add((kind, name))
+        for name, edge in graph.outputs.items():
+            self._named.setdefault(edge.node, set()).add(("output", name))
+        for name, edge in graph.tensors.items():
+            named = self._named if name in kept else self._loose
+            named.setdefault(edge.node, set()).add(("tensor", name))
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -100,6 +107,10 @@ class Draft:
         """Whether the node may read or make a tensor with an implicit mask of Keras's."""
         return name in self._masked or any(edge.node in self._masked for edge in self._nodes[name].inputs)
 
+    def earlier(self, name: str, other: str) -> bool:
+        """Whether one node stands before another in the graph's order."""
+        return self._position[name] < self._position[other]
+
     def fresh(self, name: str) -> str:
         """The name, with a number behind it where it is taken."""
         number, found = 1, name
@@ -149,7 +160,8 @@ class Draft:
     def frozen(self) -> Graph:
         """The graph as it is now."""
         nodes = {name: self._nodes[name] for name in self.order()}
-        return replace(self._graph, nodes=nodes, outputs=dict(self._graph.outputs), tensors=dict(self._graph.tensors))
+        outputs, tensors = dict(self._outputs), dict(self._tensors)
+        return replace(self._graph, nodes=nodes, outputs=outputs, tensors=tensors)
 
     def _enter(self, node: Node) -> None:
         self._readers.setdefault(node.name, {})
@@ -182,11 +194,15 @@ class Draft:
     def _rename(self, name: str, same: Mapping[Edge, Edge]) -> None:
         """Lets outputs and named tensors of a node that went be those that stand for them."""
         for kind, label in self._named.pop(name, set()):
-            edges = self._graph.outputs if kind == "output" else self._graph.tensors
-            assert isinstance(edges, dict)
+            edges = self._outputs if kind == "output" else self._tensors
             edge = edges[label] = same.get(edges[label], edges[label])
             assert edge.node in self._nodes, f"the {kind} {label} is {edge}, which went"
             self._named.setdefault(edge.node, set()).add((kind, label))
+        for kind, label in self._loose.pop(name, set()):
+            edge = self._tensors.pop(label)
+            if edge in same:  # else nothing is left that has just these values
+                self._tensors[label] = same[edge]
+                self._loose.setdefault(same[edge].node, set()).add((kind, label))
 
 
 def makes_mask(layer: Layer) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archspec.diagnostics import Span
 from archspec.graph.ir import Edge, Node, Origin
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from archspec.optimize.draft import Draft
 
 Level = Literal["none", "training", "inference"]
-L = TypeVar("L", bound=Layer)
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class Skipped:
         return self.origin.span
 
 
-def changed(layer: L, **arguments: Any) -> L:
+def changed(layer: Layer, **arguments: Any) -> Layer:
     """The layer with other arguments, which are not validated: a pass gives right ones."""
     assert arguments.keys() <= type(layer).model_fields.keys(), f"{type(layer).__name__} has no {arguments}"
     return layer.model_copy(update=arguments)

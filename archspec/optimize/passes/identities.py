@@ -9,24 +9,7 @@ from archspec.graph.ir import Edge, Node
 from archspec.layers.base import Layer
 from archspec.layers.core import Activation, Identity
 from archspec.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply
-from archspec.layers.pooling import (
-    AveragePooling1D,
-    AveragePooling2D,
-    AveragePooling3D,
-    MaxPooling1D,
-    MaxPooling2D,
-    MaxPooling3D,
-)
-from archspec.layers.regularization import (
-    ActivityRegularization,
-    AlphaDropout,
-    Dropout,
-    GaussianDropout,
-    GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
-)
+from archspec.layers.regularization import ActivityRegularization, GaussianNoise
 from archspec.layers.reshaping import (
     Cropping1D,
     Cropping2D,
@@ -42,15 +25,13 @@ from archspec.layers.reshaping import (
     ZeroPadding3D,
 )
 from archspec.optimize.draft import Draft
+from archspec.optimize.facts import AVERAGE_POOLINGS, MAX_POOLINGS, NOISES, axes, strides
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip
 
-DROPOUTS = (Dropout, AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D)
-NOISES = (*DROPOUTS, GaussianNoise, ActivityRegularization)
 JOINS = (Add, Average, Concatenate, Maximum, Minimum, Multiply)
 PADDINGS = (ZeroPadding1D, ZeroPadding2D, ZeroPadding3D)
 CROPPINGS = (Cropping1D, Cropping2D, Cropping3D)
 ENLARGING = (UpSampling1D, UpSampling2D, UpSampling3D)
-POOLINGS = (AveragePooling1D, AveragePooling2D, AveragePooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D)
 
 
 @dataclass(frozen=True)
@@ -88,8 +69,8 @@ def _gives_its_input(draft: Draft, node: Node) -> bool:
         return draft.input_types(node)[0] == node.outputs[0] and node.outputs[0].shape.count(None) <= 1
     if isinstance(layer, Permute):
         return layer.dims == tuple(sorted(layer.dims))
-    if isinstance(layer, POOLINGS):
-        return only(layer.pool_size, 1) and only(layer.strides or 1, 1)
+    if isinstance(layer, (*AVERAGE_POOLINGS, *MAX_POOLINGS)):
+        return {*axes(layer, layer.pool_size), *strides(layer)} == {1}
     if isinstance(layer, PADDINGS):
         return only(layer.padding, 0)
     if isinstance(layer, CROPPINGS):

@@ -1,0 +1,169 @@
+"""archspec optimize"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archspec.cli.common import failure, print_json, spec_options, written
+
+if TYPE_CHECKING:
+    from archspec.cli.subject import Subject
+    from archspec.export.refused import Proven
+    from archspec.optimize.driver import Optimized
+    from archspec.optimize.rewrite import Level, Pass
+
+
+@click.command("optimize")
+@click.argument("subject", metavar="SPEC|RUN|MODEL.keras")
+@click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
+@click.option("--level", type=click.Choice(["none", "training", "inference"]), default="inference", show_default=True,
+              help="training keeps every weight under its layer's name; inference rewrites them.")  # fmt: skip
+@click.option("--passes", metavar="NAME,...", help="These passes only, also those that pay under some runtimes only.")
+@click.option("--skip", metavar="NAME,...", help="All passes of the level but these.")
+@click.option("--explain", is_flag=True, help="Say what would be done and why no more; nothing is built or written.")
+@click.option("--verify/--no-verify", default=None, help="Compare both networks on numbers. Default: with -o.")
+@click.option("--tolerance", type=click.FloatRange(min=0, min_open=True), metavar="ERROR",
+              help="Largest error relative to the outputs' spread; by default 1e-4 in float32.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the optimised network as a .keras file.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@spec_options
+def command(
+    subject: str, changes: tuple[str, ...], level: Level, passes: str | None, skip: str | None, explain: bool,
+    verify: bool | None, tolerance: float | None, output: Path | None, force: bool, as_json: bool,
+    limits: tuple[str, ...], allow: tuple[Path, ...],
+) -> None:  # fmt: skip
+    """Rewrite a network so that it computes the same with less work.
+
+    Without -o, it is only said what would be done: what each pass did, scope by scope, at which line of the spec, what
+    the network costs before and after, and why other rewrites do not apply. Nothing is built for that.
+
+    \b
+        archspec optimize resnet.yaml@resnet50 --explain
+        archspec optimize runs/digits_cnn-001 -o fast.keras
+        archspec optimize model.keras -o fast.keras --skip strides-first
+        archspec optimize densenet.yaml --level training --verify
+
+    With -o, or --verify, both networks are run on random inputs and compared, for the level training their gradients
+    too; where an error is over the tolerance, the pass that brought it is left out, and that is said. A spec has no
+    trained weights: random ones are compared, and a file gets fresh ones.
+    """
+    from archspec.cli.subject import open_subject
+    from archspec.optimize.driver import run
+    from archspec.optimize.explain import report
+
+    wanted = _chosen(level, passes, skip)
+    if output is not None:
+        _check_output(output, force, explain)
+    opened = open_subject(subject, changes, limits, allow, weights=not explain)
+    if verify is None:
+        verify = output is not None
+    if explain or not (verify or output):
+        from archspec.optimize.network import Network
+
+        done = Done(run(Network(opened.graph), level, wanted))
+    else:
+        done = _made(opened, level, wanted, verify, tolerance, output)
+    told = report(opened.graph, done.optimized, level)
+    if as_json:
+        print_json({**told.to_json(), **done.to_json()})
+    else:
+        click.echo(told.to_text() + done.to_text(), nl=False)
+    if output is not None:
+        click.echo(f"{output} written", err=True)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was made, and its proof where there is one."""
+
+    optimized: Optimized
+    proven: Proven | None = None
+
+    def to_text(self) -> str:
+        if self.proven is None:
+            return ""
+        lines = [f"refused: {name}: {proof}" for name, proof in self.proven.refused]
+        return "\n".join(["", *lines, f"Verified: {self.proven.proof}", ""])
+
+    def to_json(self) -> dict[str, Any]:
+        if self.proven is None:
+            return {}
+        proof, refused = self.proven.proof, self.proven.refused
+        verified = {"holds": proof.holds, "error": proof.error, "tolerance": proof.tolerance}
+        return {"verified": verified, "refused": [{"pass": n, "error": p.error, "why": str(p)} for n, p in refused]}
+
+
+def _chosen(level: Level, passes: str | None, skip: str | None) -> Sequence[Pass]:
+    from archspec.optimize.driver import UnknownPass, chosen
+
+    try:
+        return chosen(level, _names(passes), _names(skip) or ())
+    except UnknownPass as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _check_output(output: Path, force: bool, explain: bool) -> None:
+    if explain:
+        raise click.UsageError("--explain writes nothing, so it does not go with -o")
+    if output.suffix != ".keras":
+        raise click.UsageError(f"optimised networks are saved as .keras files, got {output}")
+    if output.exists() and not force:
+        raise failure(f"{output} is there already; --force replaces it")
+    if not output.parent.is_dir():
+        raise failure(f"cannot write {output}: there is no folder {output.parent}")
+
+
+def _made(
+    opened: Subject, level: Level, passes: Sequence[Pass], verify: bool, tolerance: float | None, output: Path | None
+) -> Done:
+    """The network rewritten with its weights, compared, and written."""
+    from archspec.start import start_keras
+    from archspec.train.environment import choose_backend
+
+    try:
+        choose_backend(opened.backend)
+    except RuntimeError as error:
+        raise failure(str(error)) from None
+    start_keras()
+    from archspec.build.weights import built, fresh
+    from archspec.export.refused import proven
+    from archspec.optimize.driver import run
+
+    network = opened.network()
+    if network.weights is None and output is not None:
+        network = fresh(network.graph)
+    if not verify:
+        done = Done(run(network, level, passes))
+    else:
+        found = proven(network, level, passes, tolerance=tolerance)
+        if not found.proof.holds:
+            raise failure(f"the network does not give the same twice, so nothing can be compared: {found.proof}")
+        done = Done(found.optimized, found)
+    if output is not None:
+        with written(output) as draft:
+            built(done.optimized.network).save(draft)
+            if opened.model is not None:
+                _put_back(draft, opened.model)
+    return done
+
+
+def _put_back(draft: Path, model: Path) -> None:
+    from archspec.importing import ImportFailed, opaque
+    from archspec.importing.around import put_back
+
+    try:
+        if opaque(model):
+            put_back(draft, model)
+    except ImportFailed as error:
+        raise failure(str(error)) from None
