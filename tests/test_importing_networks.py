@@ -493,6 +493,21 @@ def test_layers_that_are_not_known_are_put_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded(x), model(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("make", [functions, lost_mask, nested], ids=lambda make: make.__name__)
+def test_functions_are_put_back(make: Callable[[], keras.Model], tmp_path: Path) -> None:
+    """What was a function of keras.ops is one again: the file needs nothing of archspec's to be loaded."""
+    model = randomised(make())
+    built(read_again(model, tmp_path / "m.keras")).save(tmp_path / "o.keras")
+    put_back(tmp_path / "o.keras", tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "o.keras") as archive:
+        assert b"archspec" not in archive.read("config.json")
+    loaded = keras.models.load_model(tmp_path / "o.keras")
+    inputs = [values(tensor, 5, seed) for seed, tensor in enumerate(keras.tree.flatten(structure(model)))]
+    found, expected = called(loaded, inputs), called(model, inputs)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
+
+
 # --- files that are wrong ------------------------------------------------------------------------
 
 

@@ -94,7 +94,8 @@ def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, Ex
 
 
 class ExactReader(Reader):
-    """Reads a config exactly. `opaque`: what could not be; `places_of_nodes`: where the file keeps their weights.
+    """Reads a config exactly. `opaque`: what could not be; `places_of_nodes`: where the file keeps their weights;
+    `functions`: the nodes that are a formula here and a function of keras.ops in the file.
 
     `vocabulary` gives the tokens that the file has for a layer beside its config.
     """
@@ -104,6 +105,7 @@ class ExactReader(Reader):
         self._vocabulary = vocabulary
         self.opaque: list[Opaque] = []
         self.opaque_calls: dict[str, list[Call]] = {}
+        self.functions: dict[str, tuple[Formula, Call]] = {}
         self.places_of_nodes: dict[str, str] = {}
         self._places: Mapping[int, str] = {}
         self._owners: dict[str, str] = {}  # the node that makes the weights of a place in the file
@@ -204,6 +206,8 @@ class ExactReader(Reader):
         elif owns:
             node = replace(node, shares=self._owner(node, place))
         self._add(replace(node, inputs=edges))
+        if call.is_operation and isinstance(found.layer, Formula):
+            self.functions[node.name] = found.layer, call
         if found.then is not None:
             name = self._free(f"{node.name}_activation")
             after = replace(node, name=name, layer=found.then, inputs=(Edge(node.name),), outputs=then, shares=None)
