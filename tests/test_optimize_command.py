@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from archspec import cli
 from archspec.graph.ir import Node
 from archspec.graph.text import to_text
 from archspec.graph.verify import verify
+from archspec.optimize import driver
 from archspec.optimize.draft import Draft
 from archspec.optimize.driver import optimize
 from archspec.optimize.explain import figures, report
@@ -127,8 +129,6 @@ class Wrong(Pass):
 
 def test_a_pass_that_cannot_be_proven_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("keras")
-    from archspec.optimize import driver
-
     monkeypatch.setattr(driver, "ORDER", (*driver.ORDER, Wrong()))
     code, out, _ = run(GOLDEN / "padded.yaml", "--verify", "--json")
     assert code == 0
@@ -161,3 +161,9 @@ def test_bad_input_gets_one_message(
     found, out, err = run(*arguments)
     assert (found, out) == (code, "") and message in err and "Traceback" not in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.keras", "padded.yaml"]
+
+
+def test_the_documentation_lists_every_pass_in_order() -> None:
+    text = (ROOT / "docs/optimize.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| (training|inference) \|", text, re.MULTILINE)
+    assert rows == [(each.name, each.level) for each in (*driver.ORDER, *driver.OPTIONAL)]
