@@ -35,6 +35,7 @@ CASES = (
             {"Cropping2D": 0},
             {"UpSampling2D": {"size": 1, "interpolation": "bilinear"}},
             {"MaxPooling2D": 1},
+            {"Formula": {"expression": "cast(x, 'float32')", "arguments": ["x"]}},
             {"AveragePooling2D": {"pool_size": 1, "padding": "same"}},
         )
     ),

@@ -8,6 +8,7 @@ from typing import Any
 
 from archspec.graph.ir import Edge, Node
 from archspec.layers.base import Layer
+from archspec.layers.formula import Formula
 from archspec.layers.merging import Concatenate
 from archspec.layers.reshaping import (
     Cropping1D,
@@ -25,6 +26,7 @@ from archspec.layers.reshaping import (
 )
 from archspec.layers.shapes import axis_index, per_axis
 from archspec.optimize.draft import Draft
+from archspec.optimize.formulas import cast_to, holds, permutation
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
 PADDINGS: dict[type[Layer], int] = {ZeroPadding1D: 1, ZeroPadding2D: 2, ZeroPadding3D: 3}
@@ -40,7 +42,8 @@ class Chains(Pass):
     """Makes one layer of two that move values about.
 
     Reshapes: the second alone. Permutations, pads, crops, enlargings by repetition: their composition. A crop behind a
-    pad: what is left of either. Joins along the same axis: one join of all.
+    pad: what is left of either. Joins along the same axis: one join of all. Transpositions and casts there and back:
+    nothing.
 
     Precondition: both move values of the same dtype, and a join that is joined again has no other reader, for whom it
     would have to be copied twice.
@@ -52,6 +55,8 @@ class Chains(Pass):
     def match(self, draft: Draft, node: Node) -> Answer:
         if isinstance(node.layer, Concatenate):
             return _joined(draft, node)
+        if isinstance(node.layer, Formula) or (isinstance(node.layer, Permute) and _is_formula(draft, node)):
+            return _turned(draft, node) or _cast_back(draft, node)
         merge = _MERGES.get((type(node.layer), type(draft.producer(node).layer))) if len(node.inputs) == 1 else None
         if merge is None:
             return None
@@ -66,6 +71,42 @@ class Chains(Pass):
             return Skip(node.name, f"without {before.name} the shape is not known")
         takes = (before.name, node.name) if draft.sole_reader(before.name) else (node.name,)
         return Rewrite(takes, (new,), note=f"one layer of {before.name} and {node.name}")
+
+
+def _is_formula(draft: Draft, node: Node) -> bool:
+    return isinstance(draft.producer(node).layer, Formula)
+
+
+def _turned(draft: Draft, node: Node) -> Answer:
+    """Two transpositions, of which a formula is one: what is left of them, or nothing."""
+    if len(node.inputs) != 1 or not draft.producer(node).inputs:
+        return None
+    before, rank = draft.producer(node), node.outputs[0].rank
+    first, second = permutation(before.layer, rank), permutation(node.layer, rank)
+    if first is None or second is None:
+        return None
+    if draft.input_types(before)[0].dtype != node.outputs[0].dtype:
+        return Skip(node.name, f"{before.name} changes the dtype")
+    dims = tuple(first[axis - 1] for axis in second)
+    takes = (before.name, node.name) if draft.sole_reader(before.name) else (node.name,)
+    if dims == tuple(sorted(dims)):
+        return Rewrite(takes, (), {Edge(node.name): before.inputs[0]}, note=f"{before.name} and back")
+    new = replace(node, layer=Permute(dims=dims, dtype=node.layer.dtype), inputs=before.inputs, parameters=("inputs",))
+    return Rewrite(takes, (new,), note=f"one transposition of {before.name} and {node.name}")
+
+
+def _cast_back(draft: Draft, node: Node) -> Answer:
+    """A cast to a dtype that holds all values, and back."""
+    if cast_to(node.layer) is None or cast_to(draft.producer(node).layer) is None:
+        return None
+    before = draft.producer(node)
+    given, between, found = draft.input_types(before)[0], before.outputs[0], node.outputs[0]
+    if given != found:
+        return None
+    if not holds(between.dtype, given.dtype):
+        return Skip(node.name, f"{between.dtype} does not hold all of {given.dtype}")
+    takes = (before.name, node.name) if draft.sole_reader(before.name) else (node.name,)
+    return Rewrite(takes, (), {Edge(node.name): before.inputs[0]}, note=f"{before.name} and back")
 
 
 def _joined(draft: Draft, node: Node) -> Answer:

@@ -8,6 +8,7 @@ from typing import Any
 from archspec.graph.ir import Edge, Node
 from archspec.layers.base import Layer
 from archspec.layers.core import Activation, Identity
+from archspec.layers.formula import Formula
 from archspec.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply
 from archspec.layers.regularization import ActivityRegularization, GaussianNoise
 from archspec.layers.reshaping import (
@@ -26,6 +27,7 @@ from archspec.layers.reshaping import (
 )
 from archspec.optimize.draft import Draft
 from archspec.optimize.facts import AVERAGE_POOLINGS, MAX_POOLINGS, NOISES, axes, strides
+from archspec.optimize.formulas import cast_to
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip
 
 JOINS = (Add, Average, Concatenate, Maximum, Minimum, Multiply)
@@ -39,7 +41,8 @@ class Identities(Pass):
     """Takes layers away that give what they are given.
 
     Dropout and noise of rate 0, and at the level `inference` of any rate; linear activations; reshapes to the same
-    shape and permutations of nothing; pads and crops of nothing; enlarging and pooling by 1; joins of one tensor.
+    shape and permutations of nothing; pads and crops of nothing; enlarging and pooling by 1; joins of one
+    tensor; casts to the same dtype.
 
     Precondition: the result has the type of the input, its dtype too.
     """
@@ -69,6 +72,8 @@ def _gives_its_input(draft: Draft, node: Node) -> bool:
         return draft.input_types(node)[0] == node.outputs[0] and node.outputs[0].shape.count(None) <= 1
     if isinstance(layer, Permute):
         return layer.dims == tuple(sorted(layer.dims))
+    if isinstance(layer, Formula):
+        return cast_to(layer) == draft.input_types(node)[0].dtype
     if isinstance(layer, (*AVERAGE_POOLINGS, *MAX_POOLINGS)):
         return {*axes(layer, layer.pool_size), *strides(layer)} == {1}
     if isinstance(layer, PADDINGS):
