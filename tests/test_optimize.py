@@ -19,7 +19,7 @@ from tests.passes import Breakage, Case, Refusal, module_of
 
 pytest.importorskip("keras")
 
-# Those that rewrite weights have their mistakes in test_optimize_weights_random.
+# Those that rewrite weights have their mistakes in test_optimize_weights_mistakes.
 PASSES = tuple(each for each in (*ORDER, *OPTIONAL) if each.keeps_weights)
 
 

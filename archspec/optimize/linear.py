@@ -17,6 +17,7 @@ from archspec.layers.shapes import axis_index, per_axis
 from archspec.optimize import algebra
 from archspec.optimize.algebra import Affine
 from archspec.optimize.draft import Draft
+from archspec.optimize.facts import is_linear
 from archspec.optimize.network import Array
 from archspec.optimize.rewrite import Skip
 from archspec.tensor import TensorType
@@ -38,7 +39,7 @@ Pads = tuple[tuple[int, int], ...]
 
 
 def activated(layer: Linear) -> bool:
-    return layer.activation not in (None, "linear")
+    return not is_linear(layer)
 
 
 def adapted(layer: Linear) -> bool:
