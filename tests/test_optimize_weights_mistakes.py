@@ -76,7 +76,7 @@ VALID = conv(60, 2, padding="valid", strides=2)
 MISTAKES: dict[str, tuple[Pass, Graph, Mistake]] = {
     "back: no epsilon": (
         FoldBatchNorm(),
-        chain(IMAGE, conv(8), {BN: {"epsilon": 0.05}}),
+        chain(IMAGE, conv(8), {BN: {"epsilon": 0.5}}),
         changed_result(
             linear, "affine", lambda _, layer, weights: algebra.normalization(*weights[2:], *weights[:2], 0)
         ),
@@ -159,7 +159,7 @@ MISTAKES: dict[str, tuple[Pass, Graph, Mistake]] = {
     ),
     "depthwise: no epsilon": (
         NormAsDepthwise(),
-        chain(IMAGE, {BN: {"epsilon": 0.05}}),
+        chain(IMAGE, {BN: {"epsilon": 0.5}}),
         changed_result(
             linear, "affine", lambda _, layer, weights: algebra.normalization(*weights[2:], *weights[:2], 0)
         ),

@@ -39,6 +39,9 @@ def write_weights(model: keras.Model, graph: Graph, weights: Weights) -> None:
         assert [tuple(v.shape) for v in variables] == [w.shape for w in graph.weights(needed[name])], name
         for variable, value in zip(variables, weights[name], strict=True):
             variable.assign(value)
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):  # Normalization computes with what it derives from its weights
+            layer.finalize_state()
 
 
 def built(network: Network) -> keras.Model:

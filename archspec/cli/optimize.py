@@ -159,11 +159,10 @@ def _made(
 
 
 def _put_back(draft: Path, model: Path) -> None:
-    from archspec.importing import ImportFailed, opaque
+    from archspec.importing import ImportFailed
     from archspec.importing.around import put_back
 
     try:
-        if opaque(model):
-            put_back(draft, model)
+        put_back(draft, model)
     except ImportFailed as error:
         raise failure(str(error)) from None

@@ -10,12 +10,13 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.importing.archive import CONFIG, ImportFailed, read_config
 from archspec.importing.calls import Call, Ref
-from archspec.importing.network import read_exactly
+from archspec.importing.network import ExactReader, read_exactly
 from archspec.importing.places import layer_places
 from archspec.importing.stored import WEIGHTS, weights_file
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     import h5py
 
 STANDS_FOR = "archspec>Opaque"  # the class in `archspec.build.opaque`, as Keras registers it
+FORMULA = "archspec>Formula"
 
 
 def put_back(saved: str | Path, original: str | Path) -> None:
     """Puts the layers of the original, for which others stand in the saved model, in their places; in that file.
 
+    Functions that are formulas there become the functions of the original, so that Keras alone can load them.
     Raises ImportFailed.
     """
     config = read_config(saved)
@@ -35,15 +38,32 @@ def put_back(saved: str | Path, original: str | Path) -> None:
     entries = [data for data in config["config"]["layers"] if id(data) in before]
     reader = read_exactly(original)[1]
     sources: dict[int, str] = {}  # place in the original by the entry's id
+    changed = False
     for data in entries:
         if data.get("registered_name") == STANDS_FOR:
-            calls = reader.opaque_calls[data["config"]["place"]]
             sources[id(data)] = reader.places_of_nodes[data["config"]["place"]]
-            _replace(data, calls)
+            _replace(data, reader.opaque_calls[data["config"]["place"]])
+            changed = True
+        elif call := _function(data, reader):
+            _replace(data, [call])
+            changed = True
+    if not changed:
+        return
     after = layer_places(config["config"])
-    with weights_file(saved) as file, weights_file(original) as old:
-        weights = _weights(file, old, [(before[id(d)], after[id(d)], sources.get(id(d))) for d in entries])
+    moves = [(before[id(data)], after[id(data)], sources.get(id(data))) for data in entries if id(data) in after]
+    with weights_file(saved) as file, weights_file(original) if sources else nullcontext() as old:
+        weights = _weights(file, old, moves)
     _write(Path(saved), {CONFIG: json.dumps(config).encode(), WEIGHTS: weights})
+
+
+def _function(data: Mapping[str, Any], reader: ExactReader) -> Call | None:
+    """The function of the original that a formula is; None where it has become another one."""
+    if data.get("registered_name") != FORMULA or data["name"] not in reader.functions:
+        return None
+    formula, call = reader.functions[data["name"]]
+    config = data["config"]
+    same = (config["expression"], tuple(config["arguments"])) == (formula.expression, formula.arguments)
+    return call if same and len(data["inbound_nodes"]) == 1 else None
 
 
 def _replace(data: dict[str, Any], calls: Sequence[Call]) -> None:
@@ -56,9 +76,10 @@ def _replace(data: dict[str, Any], calls: Sequence[Call]) -> None:
     for node, call in zip(nodes, calls, strict=True):
         tensors = _tensors([node["args"], node["kwargs"]])
         inbound.append({"args": _filled(call.args, tensors), "kwargs": _filled(call.kwargs, tensors)})
-    config = {**entry["config"], "name": data["name"]}
+    name = data["name"]
+    config = {**entry["config"], **({"name": name} if "name" in entry["config"] else {})}
     data.clear()
-    data.update({**entry, "config": config, "name": config["name"], "inbound_nodes": inbound})
+    data.update({**entry, "config": config, "name": name, "inbound_nodes": inbound})
 
 
 def _tensors(value: Any) -> Iterator[Any]:
@@ -82,7 +103,7 @@ def _filled(value: Any, tensors: Iterator[Any]) -> Any:
     return [_filled(one, tensors) for one in value] if isinstance(value, list) else value
 
 
-def _weights(file: h5py.File, old: h5py.File, moves: Sequence[tuple[str, str, str | None]]) -> bytes:
+def _weights(file: h5py.File, old: h5py.File | None, moves: Sequence[tuple[str, str, str | None]]) -> bytes:
     """The weights with each layer's group in its new place, or copied from the original."""
     import h5py
 
@@ -93,7 +114,7 @@ def _weights(file: h5py.File, old: h5py.File, moves: Sequence[tuple[str, str, st
                 file.copy(name, made)
         made.create_group("layers")
         for place, new, source in moves:
-            origin, path = (file, place) if source is None else (old, source)
+            origin, path = (file, place) if old is None or source is None else (old, source)
             if path in origin:
                 _check_inside(origin, path)
                 origin.copy(path, made, new)

@@ -72,6 +72,7 @@ class Reader:
         """The graph of a whole model's config. Raises ImportFailed."""
         need_model(config)
         try:
+            self.begin(config["config"])
             outputs = self.model(config["config"], None, (), (), True, None)
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ImportFailed(f"the config is not as Keras writes it: {type(error).__name__} {error}") from None
@@ -79,6 +80,14 @@ class Reader:
             raise ImportFailed("the models are nested too deeply") from None
         nodes = {name: self.nodes[name] for name in self.inputs} | self.nodes
         return Graph(text(config["config"].get("name")) or "model", nodes, tuple(self.inputs), _named(outputs))
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """What there is to do before a model's layers are made."""
+
+    def ordered_inputs(self, listed: Sequence[str]) -> list[str]:
+        """The inputs, of which a file may list too few, or others."""
+        inputs = [name for name, node in self.nodes.items() if type(node.layer).__name__ == "InputLayer"]
+        return [*dict.fromkeys(name for name in listed if name in inputs), *(n for n in inputs if n not in listed)]
 
     def calls(self, config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
         return calls_of(config, drop_computed_masks)
@@ -127,7 +136,7 @@ class Reader:
                 first.setdefault(call.layer, node.name)
                 made[key] = [Edge(node.name, i) for i in range(len(node.outputs))]
         if given is None:
-            self.inputs = [made[ref.layer, ref.index][0].node for ref in flat(ends)]
+            self.inputs = self.ordered_inputs([made[ref.layer, ref.index][0].node for ref in flat(ends)])
         return _resolved(results, made)
 
     def _twin(self, owner: tuple[str, ...] | None, inner: tuple[str, ...], name: str) -> str | None:

@@ -18,6 +18,7 @@ from archspec.importing.archive import ImportFailed, read_config, read_vocabular
 from archspec.importing.calls import Call, calls_of, flat, is_keras_model, tensors
 from archspec.importing.exact import Quantised, Unknown
 from archspec.importing.layers import foreign
+from archspec.importing.legacy import is_legacy, legacy_config, legacy_file, legacy_weights
 from archspec.importing.masks import drop_implicit
 from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges, need_model
 from archspec.importing.places import layer_places
@@ -63,10 +64,15 @@ def read_network(path: str | Path, limits: Limits = Limits(), around: bool = Fal
     Raises ImportFailed.
     """
     graph, reader = read_exactly(path, limits)
-    if reader.opaque and not around:
+    old = is_legacy(path)
+    if reader.opaque and (old or not around):
         shown = "; ".join(map(str, reader.opaque[:_TOLD]))
         more = f"; and {len(reader.opaque) - _TOLD} more" if len(reader.opaque) > _TOLD else ""
         raise ImportFailed(f"{path} has layers that the catalogue does not know: {shown}{more}")
+    if old:
+        with legacy_file(path) as file:
+            config = legacy_config(file, path)["config"]
+            return graph, legacy_weights(file, graph, reader.places_of_nodes, reader.order, config)
     with weights_file(path) as file:
         return graph, read_weights(file, graph, reader.places_of_nodes)
 
@@ -78,12 +84,18 @@ def opaque(path: str | Path, limits: Limits = Limits()) -> tuple[Opaque, ...]:
 
 def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, ExactReader]:
     """The graph, and the reader, which knows more of it."""
+    if is_legacy(path):
+        reader = ExactReader(limits, lambda place: None)
+        with legacy_file(path) as file:
+            config = legacy_config(file, path)
+        return reader.read(config), reader
     reader = ExactReader(limits, lambda place: read_vocabulary(path, place))
     return reader.read(read_config(path)), reader
 
 
 class ExactReader(Reader):
-    """Reads a config exactly. `opaque`: what could not be; `places_of_nodes`: where the file keeps their weights.
+    """Reads a config exactly. `opaque`: what could not be; `places_of_nodes`: where the file keeps their weights;
+    `functions`: the nodes that are a formula here and a function of keras.ops in the file.
 
     `vocabulary` gives the tokens that the file has for a layer beside its config.
     """
@@ -93,6 +105,7 @@ class ExactReader(Reader):
         self._vocabulary = vocabulary
         self.opaque: list[Opaque] = []
         self.opaque_calls: dict[str, list[Call]] = {}
+        self.functions: dict[str, tuple[Formula, Call]] = {}
         self.places_of_nodes: dict[str, str] = {}
         self._places: Mapping[int, str] = {}
         self._owners: dict[str, str] = {}  # the node that makes the weights of a place in the file
@@ -103,13 +116,26 @@ class ExactReader(Reader):
         if not is_keras_model(config):
             name = config.get("registered_name") or config.get("class_name")
             raise ImportFailed(f"the model is a {name}, whose code says what it computes, and no code is run")
-        self._places = layer_places(config["config"])
         try:
             return super().read(config)
         except ImportFailed:
             raise
         except ValueError as error:
             raise ImportFailed(f"the config is not as Keras writes it: {error}") from None
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        self._places = layer_places(config)
+
+    @property
+    def order(self) -> list[str]:
+        """The places of all layers, in the config's order."""
+        return list(self._places.values())
+
+    def ordered_inputs(self, listed: Sequence[str]) -> list[str]:
+        found = super().ordered_inputs(listed)
+        if found != list(listed):
+            raise ImportFailed(f"the model lists the inputs {', '.join(listed)}, but has {', '.join(found)}")
+        return found
 
     def calls(self, config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
         return calls_of(config, drop_implicit)
@@ -170,15 +196,19 @@ class ExactReader(Reader):
         if found.weight is not None:
             types.append(TensorType(found.weight.shape, found.weight.output_dtype))
         outputs, owns = _outputs(found.layer, parameters, types)
-        then = found.then and _outputs(found.then, _first(found.then, 1), list(outputs))[0]
-        _check_declared(call, then or outputs)
+        then = _outputs(found.then, _first(found.then, 1), outputs)[0] if found.then else outputs
+        _check_declared(call, then)
         node = replace(blank, layer=found.layer, inputs=edges, parameters=parameters, outputs=outputs)
         if found.weight is not None:
             edges = (*edges, self._weight(found.weight, node, place))
+        elif found.before is not None:
+            edges = (*edges[:-1], self._before(found.before, node))
         elif owns:
             node = replace(node, shares=self._owner(node, place))
         self._add(replace(node, inputs=edges))
-        if found.then is not None and then is not None:
+        if call.is_operation and isinstance(found.layer, Formula):
+            self.functions[node.name] = found.layer, call
+        if found.then is not None:
             name = self._free(f"{node.name}_activation")
             after = replace(node, name=name, layer=found.then, inputs=(Edge(node.name),), outputs=then, shares=None)
             self._add(replace(after, parameters=_first(found.then, 1)))
@@ -213,6 +243,15 @@ class ExactReader(Reader):
             output = TensorType(layer.shape, layer.output_dtype)
             self._add(replace(node, name=name, layer=layer, inputs=(), parameters=(), outputs=(output,)))
         return Edge(owner or name)
+
+    def _before(self, layer: Layer, node: Node) -> Edge:
+        """What a layer makes of the last tensor of a node, of the same type."""
+        name, parameters = self._free(f"{node.name}_input"), _first(layer, 1)
+        outputs = _outputs(layer, parameters, [self._type(node.inputs[-1])])[0]
+        self._add(
+            replace(node, name=name, layer=layer, inputs=node.inputs[-1:], parameters=parameters, outputs=outputs)
+        )
+        return Edge(name)
 
     def _add(self, node: Node) -> None:
         if len(self.nodes) >= self.limits.nodes:

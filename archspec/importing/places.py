@@ -44,11 +44,10 @@ def layer_places(config: Mapping[str, Any]) -> dict[int, str]:
             mark, key = data.get("shared_object_id"), (text(data["class_name"]), text(data["config"].get("name")))
             place = f"{above}layers/{name}"
             if mark is not None:
-                place = marked.get(mark) or next(
-                    (p for c, p in alike.get(key, ()) if c == _unmarked(data["config"])), place
-                )
+                same = (p for c, p in alike.get(key, ()) if _unmarked(c) == _unmarked(data["config"]))
+                place = marked.get(mark) or next(same, place)
                 marked.setdefault(mark, place)
-            alike.setdefault(key, []).append((_unmarked(data["config"]), place))
+            alike.setdefault(key, []).append((data["config"], place))
             places[id(data)] = place
             if is_keras_model(data):
                 walk(data["config"], f"{place}/")

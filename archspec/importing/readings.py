@@ -10,9 +10,10 @@ from archspec.importing.calls import Call, tensors, text
 from archspec.importing.exact import Unknown, exact_layer, policy
 from archspec.importing.functions import function_layer
 from archspec.importing.layers import of_keras
-from archspec.layers import find_layer
+from archspec.layers import REFUSED, find_layer
 from archspec.layers.base import Layer, call_fields
-from archspec.layers.merging import Multiply
+from archspec.layers.merging import Add, Multiply
+from archspec.layers.preprocessing import Rescaling
 from archspec.layers.regularization import Dropout
 from archspec.layers.weight import Weight
 from archspec.tensor import TensorType
@@ -22,12 +23,13 @@ _ACTIVATED = frozenset({
     "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Dense", "DepthwiseConv1D",
     "DepthwiseConv2D", "EinsumDense", "SeparableConv1D", "SeparableConv2D",
 })  # fmt: skip
-_CONVNEXT = "keras.src.applications.convnext"  # where Keras keeps two layers that are not among keras.layers
+_APPLICATIONS = "keras.src.applications."  # where Keras keeps layers that are not among keras.layers
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The layer, and what stands beside it: a weight that it takes last, a layer that takes what it gives.
+    """The layer, and what stands beside it: a weight that it takes last, a layer that takes what it gives, and one
+    that gives what it takes last.
 
     `twice`: it takes its tensor twice; `alone`: it takes none, whatever it is called with in the file.
     """
@@ -35,6 +37,7 @@ class Reading:
     layer: Layer
     weight: Weight | None = None
     then: Layer | None = None
+    before: Layer | None = None
     twice: bool = False
     alone: bool = False
 
@@ -46,8 +49,10 @@ def reading(call: Call, types: Sequence[TensorType], masked: bool) -> Reading:
         return Reading(layer, twice=twice)
     if not call.is_known:
         raise Unknown(f"its code is not Keras's ({call.data.get('registered_name') or call.data.get('module')})")
-    if call.data.get("module") == _CONVNEXT:
-        return _of_convnext(call, types)
+    if text(call.data.get("module")).startswith(_APPLICATIONS):
+        return _of_applications(call, types)
+    if find_layer(call.kind) is None:
+        raise Unknown(REFUSED.get(call.kind, "the catalogue has no layer of this name"))
     options = _options(call)
     config = dict(call.config)
     activation = config.get("activation")
@@ -85,9 +90,10 @@ def _activation(value: Any) -> Layer | None:
     return exact_layer(name, value["config"], {})
 
 
-def _of_convnext(call: Call, types: Sequence[TensorType]) -> Reading:
-    """x · gamma, and dropping an example's whole branch. Raises Unknown.
+def _of_applications(call: Call, types: Sequence[TensorType]) -> Reading:
+    """x · gamma, and dropping an example's whole branch; x + y · scale. Raises Unknown.
 
+    Szegedy et al. 2016, arXiv:1602.07261.
     Liu et al. 2022, arXiv:2201.03545; Touvron et al. 2021, arXiv:2103.17239; Huang et al. 2016, arXiv:1603.09382.
     """
     dtype = policy(call.config.get("dtype"))
@@ -99,4 +105,7 @@ def _of_convnext(call: Call, types: Sequence[TensorType]) -> Reading:
     if call.kind == "StochasticDepth" and len(types) == 1:
         shape = (None, *(1,) * types[0].rank)
         return Reading(Dropout.model_validate({"rate": call.config["drop_path_rate"], "noise_shape": shape, **options}))
+    if call.kind == "CustomScaleLayer" and len(types) == 2 and types[0].shape == types[1].shape:
+        scale = {"scale": call.config["scale"], **options}
+        return Reading(Add.model_validate(options), before=Rescaling.model_validate(scale))
     raise Unknown("the catalogue has no layer of this name")

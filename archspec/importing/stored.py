@@ -52,24 +52,27 @@ def weights_file(path: str | Path, most_bytes: int = MOST_BYTES) -> Iterator[h5p
 
 def read_weights(file: h5py.File, graph: Graph, places: Mapping[str, str]) -> dict[str, tuple[Array, ...]]:
     """The weights of each node that owns some, in the order of `Graph.weights`; `places`: its layer's in the file."""
+    need_room(graph)
     weights: dict[str, tuple[Array, ...]] = {}
-    total = 0
     for name, node in graph.nodes.items():
         specs = graph.weights(node)
         if not specs:
             continue
-        total += sum(spec.size for spec in specs)
-        if total > MOST_BYTES:
-            raise ImportFailed(f"the model has more than {MOST_BYTES:,} weights")
         paths = weight_places(node.layer, specs)
         weights[name] = tuple(
-            _weight(file, f"{places[name]}/{path}", spec, f"{name}/{spec.name}")
+            weight(file, f"{places[name]}/{path}", spec, f"{name}/{spec.name}")
             for path, spec in zip(paths, specs, strict=True)
         )
     return weights
 
 
-def _weight(file: h5py.File, path: str, spec: WeightSpec, name: str) -> Array:
+def need_room(graph: Graph) -> None:
+    """Raises ImportFailed for more weights than any machine that reads them holds."""
+    if sum(spec.size for node in graph.nodes.values() for spec in graph.weights(node)) > MOST_BYTES:
+        raise ImportFailed(f"the model has more than {MOST_BYTES:,} weights")
+
+
+def weight(file: h5py.File, path: str, spec: WeightSpec, name: str) -> Array:
     """One weight, in the dtype of its layer. Raises ImportFailed."""
     import numpy as np
 
@@ -125,8 +128,9 @@ def _dtype(name: str) -> np.dtype[Any]:
     if name == "bfloat16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name)
+        name = ml_dtypes.bfloat16
+    dtype: np.dtype[Any] = np.dtype(name)
+    return dtype
 
 
 def _is_float(array: Array) -> bool:

@@ -59,6 +59,7 @@ REFUSALS = (
     Refusal("an even size", chain((8, 8, 3), conv(3, padding="same"), conv(strides=2)), "starts elsewhere"),
     Refusal("dilation", chain((9, 9, 3), conv(3, dilation_rate=2), conv(strides=2)), "dilated"),
     Refusal("statistics", chain(IMAGE, "BatchNormalization", conv(strides=2)), "a batch's statistics", "training"),
+    Refusal("no product gains", chain(IMAGE, "ReLU", conv(strides=2)), "no product", "training"),
     Refusal("an output", named(chain(IMAGE, "ReLU", conv(strides=2)), r="re_lu1"), "named tensor", "training"),
     Refusal(
         "along the image", chain(IMAGE, {"LayerNormalization": {"axis": [1, 2, 3]}}, conv(strides=2)), "along an axis"
@@ -102,7 +103,7 @@ BREAKAGES = (
     Breakage("`same` wherever it starts", mutant(StridesFirst(), _same_anyway),
              chain((8, 8, 3), conv(3, padding="same"), conv(strides=2))),
     Breakage("strides left in their place", rewriting(StridesFirst(), lambda r: with_layers(r, strides=(2, 2))),
-             stage_head()),
+             stage_head(), "inference"),
     Breakage("windows of 2 for picking", rewriting(StridesFirst(), lambda r: with_layers(r, pool_size=(2, 2))),
-             chain((8, 8, 4), "ReLU", conv(strides=2))),
+             chain((8, 8, 4), "ReLU", conv(strides=2)), "inference"),
 )  # fmt: skip

@@ -32,6 +32,8 @@ SKIPPING = (MaxPooling1D, MaxPooling2D, MaxPooling3D)  # with a window of 1 they
 MERGES = (Add, Average, Maximum, Minimum, Multiply, Subtract)
 SLIDING = (*CONVOLUTIONS, *DEPTHWISE, SeparableConv1D, SeparableConv2D, *AVERAGE_POOLINGS, *MAX_POOLINGS)
 
+DEEPEST = 6  # layers that are looked through for a product: a residual block's end has four
+
 Skips = tuple[int, ...]
 
 
@@ -46,7 +48,8 @@ class StridesFirst(Pass):
 
     Precondition: every reader is a convolution of window 1, or picks pixels only, with the same strides; the result is
     no output; batch normalisation uses its moving statistics, not those of all pixels; `same` padding starts at the
-    same place under both strides. An activation stays with a convolution that cannot take the strides.
+    same place under both strides. In training a convolution or a dense layer must gain by it. An activation stays with
+    a convolution that cannot take the strides.
     """
 
     name = "strides-first"
@@ -133,7 +136,27 @@ def _reason(draft: Draft, node: Node, skip: Skips) -> str | None:
         if not _is_full(draft, node, edge) and draft.type(edge).shape[:-1] not in ((), (1,) * rank):
             return f"{edge} is repeated along some of the axes on which its readers skip"
     parted = _parted_from(draft, node, skip)
-    return f"it would be parted from {parted}, which cannot skip and takes it for its own" if parted else None
+    if parted:
+        return f"it would be parted from {parted}, which cannot skip and takes it for its own"
+    if draft.level == "training" and not _saves_products(draft, node, skip, DEEPEST):
+        return "no product before it would be smaller, and a step gains nothing"
+    return None
+
+
+def _saves_products(draft: Draft, node: Node, skip: Skips, depth: int) -> bool:
+    """Whether a convolution or a dense layer would in the end compute fewer pixels.
+
+    Else a step of ResNet-50's took 1.02 of what it took before: the backward pass of picking pixels costs what
+    additions and activations save.
+    """
+    if _slides(node.layer):
+        return _sliding_reason(draft, node, skip) is None
+    if is_dense(node.layer) or not depth:
+        return is_dense(node.layer)
+    if not _works_by_position(node.layer) or (isinstance(node.layer, BatchNormalization) and node.trainable):
+        return False
+    before = (draft.producer(node, index) for index in range(len(node.inputs)))
+    return any(_saves_products(draft, b, skip, depth - 1) for b in before if not draft.open(b.name))
 
 
 def _parted_from(draft: Draft, node: Node, skip: Skips) -> str | None:
