@@ -17,7 +17,7 @@ from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
 from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from tests.graphs import GraphBuilder
-from tests.weight_rewrites import WEIGHT_PASSES, conv, kinds, logits, proven
+from tests.weight_rewrites import WEIGHT_PASSES, branches, conv, kinds, logits, proven
 
 pytest.importorskip("keras")
 
@@ -126,6 +126,31 @@ def test_random_graphs_keep_their_function(graph: Graph, seed: int) -> None:
 @settings(max_examples=80, **QUICK)
 def test_many_random_graphs_keep_their_function(graph: Graph, seed: int) -> None:
     check(graph, seed)
+
+
+# -- dtypes --
+
+DENSE = {"Dense": {"units": 3}}
+
+
+def _typed(dtype: str, layer: Any) -> Any:
+    (kind, arguments), *_ = layer.items() if isinstance(layer, dict) else [(layer, {})]
+    return {kind: {**arguments, "dtype": dtype}}
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize(
+    ("join", "paths"),
+    [
+        ("Add", [[conv(6), BN], [conv(6, 1)], [BN]]),
+        ("Add", [[BN, conv(6, 1)], ["ReLU", BN, "ReLU", {"Dense": {"units": 6}}]]),
+        ("Concatenate", [[conv(3)], [conv(4)], [DENSE], [DENSE], ["LayerNormalization", DENSE]]),
+    ],
+)
+def test_other_dtypes_keep_the_function_to_their_precision(dtype: str, join: str, paths: list[list[Any]]) -> None:
+    first = {"Activation": {"activation": "linear"}}  # the input is float32
+    typed = [[_typed(dtype, layer) for layer in (first, *path)] for path in paths]
+    assert proven(branches((9, 8, 6), _typed(dtype, join), *typed), *WEIGHT_PASSES).applied
 
 
 # -- networks of the zoo, at small sizes --

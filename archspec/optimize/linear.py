@@ -91,7 +91,8 @@ def affine(layer: BatchNormalization, weights: Sequence[Array]) -> Affine:
     gamma = weights[0] if layer.scale else None
     beta = weights[int(layer.scale)] if layer.center else None
     mean, variance = weights[layer.scale + layer.center :][:2]
-    return algebra.normalization(mean, variance, gamma, beta, layer.epsilon)
+    dtype = "float64" if mean.dtype.name == "float64" else "float32"  # halves are widened
+    return algebra.normalization(mean, variance, gamma, beta, layer.epsilon, dtype)
 
 
 def on_channels(layer: BatchNormalization, inputs: TensorType) -> bool:
