@@ -19,7 +19,7 @@ from tests.passes import Breakage, Case, Refusal, has_cases, module_of
 
 pytest.importorskip("keras")
 
-# Others that rewrite weights have their mistakes in test_optimize_weights_random and test_optimize_forms.
+# Others that rewrite weights have their mistakes in test_optimize_weights_mistakes and test_optimize_forms.
 PASSES = tuple(each for each in (*ORDER, *OPTIONAL) if each.keeps_weights or has_cases(each.name))
 
 

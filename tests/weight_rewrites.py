@@ -10,13 +10,33 @@ import numpy as np
 
 from archspec.export.proof import Proof, prove
 from archspec.export.samples import random_network
-from archspec.graph.ir import Edge, Graph
-from archspec.layers.base import Layer
+from archspec.graph.ir import Graph
 from archspec.layers.core import Dense
 from archspec.optimize.driver import Optimized, run
 from archspec.optimize.network import Network
+from archspec.optimize.passes.bn_relu_threshold import BnReluThreshold
+from archspec.optimize.passes.collapse_linear import CollapseLinear
+from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
+from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
+from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
+from archspec.optimize.passes.merge_parallel import MergeParallel
+from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
+from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
+from archspec.optimize.passes.rep_branches import RepBranches
 from archspec.optimize.rewrite import Level, Pass, changed
 from tests.graphs import GraphBuilder, LayerLike
+
+WEIGHT_PASSES: tuple[Pass, ...] = (
+    FoldBatchNorm(),
+    RepBranches(),
+    CollapseLinear(),
+    FoldBatchNormForward(),
+    FoldLayerNormForward(),
+    BnReluThreshold(mixed=True),
+    NormAsDepthwise(),
+    MergeParallel(),
+    MergeParallelDense(),
+)
 
 
 def network(graph: Graph, seed: int = 0) -> Network:
@@ -73,10 +93,6 @@ def branches(shape: tuple[int | None, ...], join: LayerLike, *paths: Iterable[La
 
 def conv(filters: int, kernel: Any = 3, **options: Any) -> dict[str, Any]:
     return {"Conv2D": {"filters": filters, "kernel_size": kernel, "padding": "same", **options}}
-
-
-def named(builder: GraphBuilder, edge: Edge, layer: Layer | dict[str, Any] | str, name: str) -> Edge:
-    return builder.apply(layer, edge, name=name)
 
 
 def logits(graph: Graph) -> Graph:

@@ -17,6 +17,7 @@ from archspec.layers.shapes import axis_index, per_axis
 from archspec.optimize import algebra
 from archspec.optimize.algebra import Affine
 from archspec.optimize.draft import Draft
+from archspec.optimize.facts import is_linear
 from archspec.optimize.network import Array
 from archspec.optimize.rewrite import Skip
 from archspec.tensor import TensorType
@@ -38,7 +39,7 @@ Pads = tuple[tuple[int, int], ...]
 
 
 def activated(layer: Linear) -> bool:
-    return layer.activation not in (None, "linear")
+    return not is_linear(layer)
 
 
 def adapted(layer: Linear) -> bool:
@@ -90,7 +91,8 @@ def affine(layer: BatchNormalization, weights: Sequence[Array]) -> Affine:
     gamma = weights[0] if layer.scale else None
     beta = weights[int(layer.scale)] if layer.center else None
     mean, variance = weights[layer.scale + layer.center :][:2]
-    return algebra.normalization(mean, variance, gamma, beta, layer.epsilon)
+    dtype = "float64" if mean.dtype.name == "float64" else "float32"  # halves are widened
+    return algebra.normalization(mean, variance, gamma, beta, layer.epsilon, dtype)
 
 
 def on_channels(layer: BatchNormalization, inputs: TensorType) -> bool:
