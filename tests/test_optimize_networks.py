@@ -29,7 +29,7 @@ keras = pytest.importorskip("keras")
 SPECS = Path(__file__).parent.parent / "specs"
 EVERYTHING = list(HealthCheck)
 FEW = settings(max_examples=6, deadline=None, suppress_health_check=EVERYTHING, phases=[Phase.generate])
-MANY = settings(FEW, max_examples=100)
+MANY = settings(FEW, max_examples=25)
 
 # Small inputs, so that a proof takes a few seconds; and passes that must apply to each, at least so many times.
 ZOO = {

@@ -251,12 +251,20 @@ def _total(model: Any, outputs: Any, seed: int) -> Any:
     from keras import ops, tree
 
     rng = np.random.default_rng([seed, 4])
-    total: Any = 0.0
+    total = _wide(0.0)
     for output in tree.flatten(outputs):
         factors = rng.standard_normal(tuple(output.shape))
         if "float" in keras.backend.standardize_dtype(output.dtype):
-            total = total + ops.sum(output * ops.cast(factors, output.dtype))
+            total = total + ops.sum(_wide(output) * _wide(factors))
     return total
+
+
+def _wide(value: Any) -> Any:
+    """In the widest dtype in use: an output may have another one than the next."""
+    import keras
+
+    double = keras.config.dtype_policy().name == "float64"
+    return keras.ops.cast(keras.ops.convert_to_tensor(value), "float64" if double else "float32")
 
 
 def _tensorflow_gradients(model: Any, inputs: list[Array], seed: int) -> tuple[dict[str, Any], float]:
@@ -265,7 +273,7 @@ def _tensorflow_gradients(model: Any, inputs: list[Array], seed: int) -> tuple[d
 
     with tf.GradientTape() as tape:
         outputs = model(inputs if len(inputs) > 1 else inputs[0], training=True)
-        losses = sum(model.losses, 0.0)
+        losses = sum(map(_wide, model.losses), _wide(0.0))
         total = tf.convert_to_tensor(_total(model, outputs, seed) + losses)
     found = tape.gradient(total, [w.value for w in model.trainable_weights])
     dense = [None if g is None else keras.ops.convert_to_numpy(tf.convert_to_tensor(g)) for g in found]
@@ -280,7 +288,7 @@ def _jax_gradients(model: Any, inputs: list[Array], seed: int) -> tuple[dict[str
 
     def loss(weights: Any) -> Any:
         outputs, after, losses = model.stateless_call(weights, states, given, training=True, return_losses=True)
-        added = sum(losses, 0.0)
+        added = sum(map(_wide, losses), _wide(0.0))
         return _total(model, outputs, seed) + added, (after, added)
 
     (_, (after, losses)), found = jax.value_and_grad(loss, has_aux=True)([w.value for w in model.trainable_variables])
