@@ -154,6 +154,29 @@ def test_all_readers_take_the_normalization_or_none() -> None:
     assert "second reads it" in reasons(proven(both({"MaxPooling2D": {}}), FoldBatchNormForward()))
 
 
+@pytest.mark.parametrize("norm", [BN, "LayerNormalization"])
+def test_a_reader_whose_weights_others_use_stays(norm: str) -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", (7, 6))
+    first = builder.apply(dense(4), builder.apply(norm, x), name="first")
+    second = builder.apply(dense(4), builder.apply("ReLU", x), name="second", shares="first")
+    done = proven(builder.graph(first, second), FoldBatchNormForward(), FoldLayerNormForward())
+    assert not done.applied
+    assert "second uses the same weights" in reasons(done)
+
+
+@pytest.mark.parametrize("norms", [[BN], ["LayerNormalization"], [{BN: {"scale": False}}, "ReLU"]])
+def test_readers_that_share_their_weights_take_a_normalization_together(norms: list[Any]) -> None:
+    builder = GraphBuilder()
+    y = builder.chain(builder.input("x", (7, 6)), *norms)
+    first = builder.apply(dense(4, use_bias=False), y, name="first")
+    second = builder.apply(dense(4, use_bias=False), y, name="second", shares="first")
+    passes = FoldBatchNormForward(), FoldLayerNormForward(), BnReluThreshold()
+    done = proven(builder.graph(first, second), *passes)
+    assert len(done.applied) == 1
+    assert done.network.graph.nodes["second"].shares == "first"
+
+
 # -- fold-layer-norm-forward --
 
 LN = "LayerNormalization"

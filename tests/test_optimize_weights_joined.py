@@ -66,6 +66,14 @@ def test_linear_layers_stay_apart(layers: list[Any], reason: str) -> None:
     assert reason in reasons(done)
 
 
+def test_a_layer_after_itself_stays() -> None:
+    builder = GraphBuilder()
+    first = builder.apply(dense(6), builder.input("x", (6,)), name="first")
+    done = proven(builder.graph(builder.apply(dense(6), first, name="second", shares="first")), CollapseLinear())
+    assert not done.applied
+    assert "second uses the weights of first" in reasons(done)
+
+
 # -- rep-branches --
 
 CONV6, ONE6 = conv(6), conv(6, 1)

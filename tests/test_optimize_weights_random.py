@@ -63,7 +63,9 @@ def networks(draw: Any) -> Graph:
         shape = builder.nodes[x.node].outputs[0].shape
         if min(n for n in shape if n) < 2 or (shape[0] or 0) < 5 or (shape[1] or 0) < 5:
             x, shape = tensors[0], builder.nodes[tensors[0].node].outputs[0].shape
-        step = draw(st.sampled_from(["linear", "linear", "norm", "norm", "other", "sum", "rectified", "twice"]))
+        step = draw(
+            st.sampled_from(["linear", "linear", "norm", "norm", "other", "sum", "rectified", "twice", "shared"])
+        )
         if step == "linear":
             tensors.append(builder.apply(draw(convolutions(shape[-1] or 0)), x))
         elif step == "norm":
@@ -73,6 +75,8 @@ def networks(draw: Any) -> Graph:
         elif step == "rectified":
             end = st.sampled_from([conv(4, 1), conv(4, 3, padding="valid"), {"Dense": 4}])
             tensors.append(builder.chain(x, draw(norms), draw(st.sampled_from(["ReLU", RELU6])), draw(end)))
+        elif step == "shared":
+            tensors.append(_shared(draw, builder, x))
         elif step == "sum":
             tensors.append(_sum(draw, builder, x))
         else:
@@ -84,6 +88,22 @@ def networks(draw: Any) -> Graph:
     if draw(booleans):
         graph = replace(graph, tensors={"kept": tensors[draw(st.integers(0, len(tensors) - 1))]})
     return graph
+
+
+def _shared(draw: Any, builder: GraphBuilder, x: Edge) -> Edge:
+    """Another use of a layer with weights, on a tensor of the type that it was made for."""
+    found = [
+        node
+        for node in builder.nodes.values()
+        if node.inputs
+        and not node.shares
+        and builder.nodes[node.inputs[0].node].outputs == builder.nodes[x.node].outputs
+    ]
+    owners = [node for node in found if node.layer.weights(*builder.nodes[x.node].outputs)]
+    if not owners:
+        return builder.apply(draw(norms), x)
+    owner = draw(st.sampled_from(owners))
+    return builder.apply(owner.layer, x, shares=owner.name)
 
 
 def _sum(draw: Any, builder: GraphBuilder, x: Edge) -> Edge:

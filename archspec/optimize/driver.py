@@ -227,7 +227,7 @@ def _unshared(draft: Draft, node: Node, put: Node | None, rewrite: Rewrite) -> s
     others = draft.sharers(node.name) - set(rewrite.takes)
     if not others:
         return None
-    if put and put.shares == node.shares and made(put.layer) == made(node.layer):
+    if put and put.shares == node.shares and made(put.layer) == made(node.layer) and rewrite.weights is None:
         return None
     if node.shares and not put and rewrite.weights is None:
         return None  # a use that goes takes no weights with it

@@ -139,7 +139,7 @@ def _change(norm: Node, readers: Sequence[Node], highest: float, bounds: Sequenc
         for node, cls in bounds:
             bound = clip.lower if cls is Maximum else clip.upper
             found[node.name] = (_finite(bound, values[0]).reshape([known(n) for n in node.outputs[0].shape]),)
-        for node in readers:
+        for node in [n for n in readers if not n.shares]:
             found[node.name] = linear.before(node.layer, weights[node.name], clip.after)  # type: ignore[arg-type]
         return found
 

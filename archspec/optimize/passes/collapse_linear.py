@@ -38,7 +38,7 @@ class CollapseLinear(Pass):
         first = before.layer
         if not isinstance(first, linear.Conv | Dense) or linear.activated(first):
             return None
-        reason = _against(first, second) or draft.open(before.name)
+        reason = _against(first, second) or draft.open(before.name) or _shared(draft, before, node)
         if reason:
             return Skip(node.name, reason)
         arguments = _together(draft, before, node)
@@ -71,6 +71,11 @@ def _against(first: linear.Conv | Dense, second: linear.Conv | Dense) -> str | N
         if isinstance(layer, linear.Conv) and layer.groups > 1:
             return "a convolution has groups"
     return None
+
+
+def _shared(draft: Draft, *nodes: Node) -> str | None:
+    sharers = [(other, node.name) for node in nodes for other in sorted(draft.sharers(node.name))]
+    return f"{sharers[0][0]} uses the weights of {sharers[0][1]}" if sharers else None
 
 
 def _together(draft: Draft, before: Node, node: Node) -> dict[str, Any] | str:

@@ -41,7 +41,7 @@ class FoldBatchNormForward(Pass):
 
         def folded(weights: Weights) -> Weights:
             first = linear.affine(norm, weights[node.name])
-            return {n.name: linear.before(n.layer, weights[n.name], first) for n in readers}  # type: ignore[arg-type]
+            return {n.name: linear.before(n.layer, weights[n.name], first) for n in readers if not n.shares}  # type: ignore[arg-type]
 
         return Rewrite(
             (node.name, *(n.name for n in readers)),

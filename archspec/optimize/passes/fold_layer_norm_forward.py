@@ -54,7 +54,7 @@ class FoldLayerNormForward(Pass):
         def folded(weights: Weights) -> Weights:
             first = _affine(norm, weights[node.name], size)
             pairs = zip(readers, specs, strict=True)
-            return {n.name: _before(n, node, weights[n.name], *found, first) for n, found in pairs}
+            return {n.name: _before(n, node, weights[n.name], *found, first) for n, found in pairs if not n.shares}
 
         names = [n.name for n in readers]
         return Rewrite(
