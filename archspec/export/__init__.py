@@ -1,0 +1,1 @@
+"""A network written for other runtimes: one format a file, each checked by running it against Keras."""
