@@ -118,13 +118,11 @@ def _name(base: str, body: Body, names: Mapping[str, list[Function]]) -> str:
         return base
     if others:
         mine, first = _words(body), _words(others[0].body)
-        for word, parts in (
-            ("with", [w for w in mine if w not in first]),
-            ("without", [w for w in first if w not in mine]),
-        ):
+        more, less = [w for w in mine if w not in first], [w for w in first if w not in mine]
+        for word, parts in (("with", more), ("without", less)):
             if parts:
                 return fresh(f"{base}_{word}_{parts[0]}", taken)
-    return fresh(base, taken, "_")
+    return fresh(base, taken)
 
 
 def _words(body: Body) -> list[str]:

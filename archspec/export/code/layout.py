@@ -26,9 +26,7 @@ def fold(code: str, indent: str) -> list[str]:
     head, body, tail = code[: opening + 1], code[opening + 1 : closing], code[closing:]
     inner = indent + INDENT
     parts = list(_parts(body))
-    comma = (
-        "," if code[opening] == "(" and opening and (code[opening - 1].isalnum() or code[opening - 1] in "_)]") else ""
-    )
+    is_call = code[opening] == "(" and re.match(r"[\w)\]]", code[opening - 1 : opening]) is not None
     if len(f"{inner}{body}") <= WIDTH:
         lines = [f"{inner}{body}"]
     elif len(parts) > 3 and all(len(part) <= _SHORT for part in parts):
