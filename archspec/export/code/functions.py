@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.export.code.formulas import Written
-from archspec.export.code.items import LAST, Bodies, Body, Each, Item, Key
+from archspec.export.code.items import LAST, Bodies, Body, Each, Item, Key, Listed
 from archspec.export.code.loops import looped
 from archspec.export.code.tree import Scope
 from archspec.graph.ir import Edge, Graph
@@ -51,6 +51,7 @@ class Function:
     parameters: list[Parameter] = field(default_factory=list)
     open: dict[Place, Of] = field(default_factory=dict)
     closed: dict[Place, Any] = field(default_factory=dict)
+    listed: set[str] = field(default_factory=set)  # parameters that its loops go through
     inputs: list[str] = field(default_factory=list)
 
     @property
@@ -164,7 +165,9 @@ def _parametrise(graph: Graph, function: Function, alike: Sequence[Body]) -> Non
     function.parameters = sorted(parameters, key=lambda parameter: parameter.has_default)
     for number, body in enumerate(alike):
         body.function = function
-        body.values = {parameter.name: chosen[parameter.name][number] for parameter in function.parameters}
+        given = {parameter.name: chosen[parameter.name][number] for parameter in function.parameters}
+        body.values = {n: Listed(v.values) if isinstance(v, Each) else v for n, v in given.items()}
+    function.listed = {name for name, column in chosen.items() if isinstance(column[0], Each)}
     function.inputs = _input_names(graph, function, {*used, *chosen})
 
 

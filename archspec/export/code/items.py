@@ -37,6 +37,13 @@ class Each:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """The argument of a call for a parameter that a loop within the function goes through."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One line: `made` (a layer's class, or a function), called on tensors; what may differ between uses in `values`.
 

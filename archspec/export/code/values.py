@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from archspec.export.code.items import Each
+from archspec.export.code.items import Each, Listed
 from archspec.graph.text import changed_arguments
 from archspec.layers.base import Layer, Model, call_fields, first_argument, snake_case
 from archspec.layers.objects import Object
@@ -13,7 +13,7 @@ from archspec.layers.objects.base import first_argument as object_argument
 
 def value_code(value: object) -> str:
     """An argument's value. Objects without arguments go by their names, as Keras takes them."""
-    if isinstance(value, Each):
+    if isinstance(value, Each | Listed):
         return f"[{', '.join(map(value_code, value.values))}]"
     if isinstance(value, Layer):
         return layer_code(value)

@@ -111,7 +111,7 @@ class Writer:
         for key in item.values:
             given = function.open.get((place, key))
             closed = function.closed.get((place, key))
-            if given is not None and isinstance(function.body.values[given.parameter], Each):
+            if given is not None and given.parameter in function.listed:
                 lists[key] = given.parameter
             elif isinstance(closed, Each):
                 lists[key] = value_code(closed)
