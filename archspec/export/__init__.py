@@ -1,1 +1,1 @@
-"""A network written for other runtimes: one format a file, each checked by running it against Keras."""
+"""Networks written for other runtimes: one format a file, each checked by running it against Keras; and proofs."""

@@ -53,12 +53,12 @@ def _verify_inputs(node: Node, seen: dict[str, Node]) -> None:
 def _verify_shares(graph: Graph, node: Node, seen: dict[str, Node]) -> None:
     assert node.shares in seen, f"{node.name} shares the weights of {node.shares}, which is not an earlier node"
     owner = seen[node.shares]
-    assert _made(node.layer) == _made(owner.layer), f"{node.name} shares weights with {owner.name}, a different layer"
+    assert made(node.layer) == made(owner.layer), f"{node.name} shares weights with {owner.name}, a different layer"
     own, others = _weights(graph, node), _weights(graph, owner)
     assert own == others, f"{node.name} shares weights with {owner.name}: {own} against {others}"
 
 
-def _made(layer: Layer) -> tuple[object, ...]:
+def made(layer: Layer) -> tuple[object, ...]:
     """What makes the layer itself: its class and all arguments but those of the call."""
     cls = type(layer)
     return cls, *(getattr(layer, name) for name in cls.model_fields if name not in call_fields(cls))

@@ -1,0 +1,47 @@
+"""The weights of a built model by the graph's nodes, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archspec.optimize.network import Network, Weights, check_weights
+
+if TYPE_CHECKING:
+    import keras
+
+    from archspec.graph.ir import Graph
+
+
+def read_weights(model: keras.Model, graph: Graph) -> Weights:
+    """The weights of a model that was built from the graph; those that nodes share once, by the node that makes them.
+
+    Shape: of each node those of `graph.weights(node)`, in that order.
+    """
+    import keras
+
+    found = {}
+    for name, node in graph.nodes.items():
+        if graph.weights(node):
+            found[name] = tuple(keras.ops.convert_to_numpy(weight) for weight in model.get_layer(name).weights)
+    check_weights(graph, found)
+    return found
+
+
+def write_weights(model: keras.Model, graph: Graph, weights: Weights) -> None:
+    """Gives a model that was built from the graph those weights."""
+    check_weights(graph, weights)
+    for name, values in weights.items():
+        variables = model.get_layer(name).weights
+        assert [tuple(v.shape) for v in variables] == [w.shape for w in graph.weights(graph.nodes[name])], name
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def built(network: Network) -> keras.Model:
+    """The network as a Keras model, with its weights where it has some."""
+    from archspec.build.lower import build
+
+    model = build(network.graph)
+    if network.weights is not None:
+        write_weights(model, network.graph, network.weights)
+    return model

@@ -1,0 +1,226 @@
+"""Two networks shown to be the same on numbers: outputs for random inputs and, for training, gradients and states."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from archspec.export.samples import noises, random_inputs, stilled
+from archspec.graph.ir import Graph
+from archspec.layers.base import Layer
+from archspec.optimize.network import Array, Change, Network, Weights
+
+# The largest relative error that is put down to rounding, by the least precise dtype that a network computes in.
+TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "float64": 1e-9}
+NEGLIGIBLE = 1e-3  # of the largest gradient: smaller ones are compared with that
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The largest errors found, each relative to the spread of what it is an error of.
+
+    * `outputs`: by the outputs' names.
+    * `gradients`, `states`: of the level `training` only: by weight, as `conv/kernel`; states are weights that a step
+      changes without a gradient.
+    * `noise`: what the two draw at random in training differently, for people; empty where nothing.
+    """
+
+    tolerance: float
+    outputs: Mapping[str, float]
+    gradients: Mapping[str, float] = field(default_factory=dict)
+    states: Mapping[str, float] = field(default_factory=dict)
+    noise: str = ""
+
+    @property
+    def error(self) -> float:
+        return max((*self.outputs.values(), *self.gradients.values(), *self.states.values()), default=0.0)
+
+    @property
+    def holds(self) -> bool:
+        return self.error <= self.tolerance and not self.noise
+
+    def __str__(self) -> str:
+        if self.noise:
+            return self.noise
+        groups = {"output": self.outputs, "gradient of": self.gradients, "state": self.states}
+        worst = max(((e, f"{k} {n}") for k, g in groups.items() for n, e in g.items()), default=(0.0, "nothing"))
+        return f"largest error {worst[0]:.1e} ({worst[1]}), tolerance {self.tolerance:.0e}"
+
+
+def prove(
+    original: Network,
+    optimized: Network,
+    seed: int = 0,
+    tolerance: float | None = None,
+    *,
+    undo: Change | None = None,
+    batch: int = 2,
+) -> Proof:
+    """Builds both networks, which need weights, and compares what they give for the same random inputs.
+
+    With `undo`, which gives weights of the original from those of the optimised one, a step of training is compared
+    too: with dropout and noise held still, the gradients of a random sum of the outputs and of the losses that layers
+    add, and the moving statistics after it.
+    """
+    inputs = random_inputs(original.graph, batch, seed)
+    tolerance = default_tolerance(original.graph) if tolerance is None else tolerance
+    outputs = _errors(_run(original, inputs), _run(optimized, inputs))
+    if undo is None:
+        return Proof(tolerance, outputs)
+    noise = _noise_differs(original.graph, optimized.graph)
+    if noise:
+        return Proof(tolerance, outputs, noise=noise)
+    expected, found = _step(original, inputs, seed), _step(optimized, inputs, seed)
+    names = {f"{node}/{spec.name}": (node, i) for node, i, spec in _specs(original.graph)}
+    gradients = _changes(names, expected[0], undo(found[0]))
+    return Proof(tolerance, outputs, gradients, _changes(names, expected[1], undo(found[1])))
+
+
+def default_tolerance(graph: Graph) -> float:
+    """By the least precise dtype in the graph, or that Keras's policy gives to layers that say none."""
+    import keras
+
+    dtypes = {t.dtype for node in graph.nodes.values() for t in node.outputs} | {
+        keras.config.dtype_policy().compute_dtype
+    }
+    return max(TOLERANCES[dtype] for dtype in dtypes if dtype in TOLERANCES)
+
+
+def _run(network: Network, inputs: list[Array]) -> dict[str, Array]:
+    import keras
+
+    from archspec.build.weights import built
+
+    model = built(network)
+    found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    values = found.values() if isinstance(found, Mapping) else [found]
+    return {name: keras.ops.convert_to_numpy(v) for name, v in zip(network.graph.outputs, values, strict=True)}
+
+
+def _errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> dict[str, float]:
+    assert expected.keys() == found.keys(), f"outputs are {list(expected)} and {list(found)}"
+    return {name: relative_error(value, found[name]) for name, value in expected.items()}
+
+
+def relative_error(expected: Array, found: Array, least: float = 0.0) -> float:
+    """The largest difference, relative to the standard deviation of what is expected, or `least` where that is more.
+
+    Integers and truth values must be equal: then it is the share of those that are not. NaN is equal to NaN.
+    """
+    if expected.shape != found.shape:
+        return float("inf")
+    if expected.dtype.kind in "biuOSU":
+        return float(np.mean(expected != found)) if expected.size else 0.0
+    wide = np.complex128 if expected.dtype.kind == "c" else np.float64
+    a, b = expected.astype(wide), found.astype(wide)
+    differ = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    if not differ.any():
+        return 0.0
+    known = a[np.isfinite(a)]
+    spread = (
+        max(float(np.std(known)) if known.size > 1 else 0.0, least) or float(np.max(np.abs(known), initial=0)) or 1.0
+    )
+    error = float(np.max(np.abs(a - b)[differ])) / spread
+    return error if np.isfinite(error) else float("inf")
+
+
+def _specs(graph: Graph) -> list[tuple[str, int, Any]]:
+    return [(name, i, spec) for name, node in graph.nodes.items() for i, spec in enumerate(graph.weights(node))]
+
+
+def _changes(names: Mapping[str, tuple[str, int]], expected: Weights, found: Weights) -> dict[str, float]:
+    """The errors by weight. What is next to nothing beside the others, as behind a normalisation, is no yardstick."""
+    largest = max((float(np.std(expected[n][i].astype(np.float64))) for n, i in names.values()), default=0.0)
+    return {
+        label: relative_error(expected[n][i], found[n][i], least=NEGLIGIBLE * largest)
+        for label, (n, i) in names.items()
+    }
+
+
+def _noise_differs(original: Graph, optimized: Graph) -> str:
+    """Where the two draw different things at random in training, which no comparison of numbers would show."""
+    before, after = _noise(original), _noise(optimized)
+    if before == after:
+        return ""
+    told = [f"{kind} {dict(arguments)}" for kind, arguments in ((before - after) + (after - before))]
+    return f"the two differ in what they draw at random: {', '.join(sorted(told))}"
+
+
+def _noise(graph: Graph) -> Counter[tuple[str, tuple[tuple[str, float], ...]]]:
+    return Counter(
+        (type(layer).__name__, arguments)
+        for node in graph.nodes.values()
+        for layer in _with_nested(node.layer)
+        if (arguments := tuple(noises(layer)))
+    )
+
+
+def _with_nested(layer: Layer) -> list[Layer]:
+    nested = [getattr(layer, name) for name in type(layer).model_fields]
+    return [layer, *(inner for value in nested if isinstance(value, Layer) for inner in _with_nested(value))]
+
+
+def _step(network: Network, inputs: list[Array], seed: int) -> tuple[Weights, Weights]:
+    """The gradient of each weight, 0 where there is none, and how a forward pass in training changes each weight."""
+    import keras
+
+    from archspec.build.weights import built, read_weights
+
+    graph = stilled(network.graph)
+    model = built(Network(graph, network.weights))
+    if keras.backend.backend() == "jax":
+        gradients = _jax_gradients(model, inputs, seed)
+    else:
+        gradients = _tensorflow_gradients(model, inputs, seed)
+    after, slopes = read_weights(model, graph), {}
+    for name in after:
+        weights = model.get_layer(name).weights
+        found = [gradients.get(w.path) for w in weights]
+        zeros = [np.zeros(tuple(w.shape), np.float32) for w in weights]
+        slopes[name] = tuple(z if g is None else np.asarray(g) for g, z in zip(found, zeros, strict=True))
+    return slopes, after
+
+
+def _total(model: Any, outputs: Any, seed: int) -> Any:
+    """A random sum of all float outputs."""
+    from keras import ops, tree
+
+    rng = np.random.default_rng([seed, 4])
+    total: Any = 0.0
+    for output in tree.flatten(outputs):
+        factors = rng.standard_normal(tuple(output.shape)).astype(np.float32)
+        if "float" in str(output.dtype):
+            total = total + ops.sum(ops.cast(output, "float32") * factors)
+    return total
+
+
+def _tensorflow_gradients(model: Any, inputs: list[Array], seed: int) -> dict[str, Any]:
+    import keras
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        outputs = model(inputs if len(inputs) > 1 else inputs[0], training=True)
+        total = _total(model, outputs, seed) + sum(model.losses, 0.0)
+    found = tape.gradient(tf.convert_to_tensor(total), [w.value for w in model.trainable_weights])
+    dense = [None if g is None else keras.ops.convert_to_numpy(tf.convert_to_tensor(g)) for g in found]
+    return {w.path: g for w, g in zip(model.trainable_weights, dense, strict=True)}
+
+
+def _jax_gradients(model: Any, inputs: list[Array], seed: int) -> dict[str, Any]:
+    import jax
+
+    given = inputs if len(inputs) > 1 else inputs[0]
+    states = [w.value for w in model.non_trainable_variables]
+
+    def loss(weights: Any) -> Any:
+        outputs, after, losses = model.stateless_call(weights, states, given, training=True, return_losses=True)
+        return _total(model, outputs, seed) + sum(losses, 0.0), after
+
+    (_, after), found = jax.value_and_grad(loss, has_aux=True)([w.value for w in model.trainable_variables])
+    for variable, value in zip(model.non_trainable_variables, after, strict=True):
+        variable.assign(value)
+    return {w.path: np.asarray(g) for w, g in zip(model.trainable_variables, found, strict=True)}

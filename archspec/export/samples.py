@@ -1,0 +1,160 @@
+"""Random inputs and weights that bring mistakes to light: nothing is 0 or 1, and activations keep a sane scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from archspec.graph.ir import Graph, Node
+from archspec.layers.base import FLOATS, Layer, WeightSpec
+from archspec.layers.core import Embedding, ReversibleEmbedding
+from archspec.layers.normalization import BatchNormalization
+from archspec.optimize.network import Array, Network, Weights
+from archspec.tensor import TensorType
+
+STEPS, PIXELS = 7, 64  # what an unknown length is: of a sequence, of an image
+POSITIVE = ("variance", "stddev", "count", "gamma", "scale")  # weights that must be, or are best, above zero
+NOISE = ("rate", "dropout", "recurrent_dropout", "stddev")  # arguments of how much is drawn at random in training
+WORDS = ("a", "b", "c d")
+
+
+def random_inputs(graph: Graph, batch: int = 2, seed: int = 0) -> list[Array]:
+    """A batch for each input. Numbers are normal; integers lie below what reads them can take."""
+    rng = np.random.default_rng([seed, 1])
+    return [_sample(rng, graph.nodes[name].outputs[0], bounds(graph, name), batch) for name in graph.inputs]
+
+
+def _sample(rng: np.random.Generator, tensor: TensorType, bound: int, batch: int) -> Array:
+    unknown = STEPS if tensor.rank <= 2 else PIXELS
+    shape = (batch, *(unknown if length is None else length for length in tensor.shape))
+    if tensor.dtype == "string":
+        return rng.choice(WORDS, shape).astype(object)
+    if tensor.dtype in FLOATS or "complex" in tensor.dtype:
+        return rng.standard_normal(shape).astype(_numpy(tensor.dtype))
+    return rng.integers(0, bound, shape).astype(tensor.dtype)
+
+
+def bounds(graph: Graph, name: str) -> int:
+    """Below what the integers of an input must be for the tables that they are looked up in; 2 where there is none.
+
+    They are followed through layers without weights. Linear in the graph.
+    """
+    found, seen, waiting = [], {name}, [name]
+    while waiting:
+        for reader in graph.readers[waiting.pop()]:
+            if reader in seen:
+                continue
+            seen.add(reader)
+            table = _table(graph.nodes[reader].layer)
+            if table:
+                found.append(table)
+            elif not graph.nodes[reader].shares and not graph.weights(graph.nodes[reader]):
+                waiting.append(reader)
+    return min(found, default=2)
+
+
+def _table(layer: Layer) -> int | None:
+    if isinstance(layer, Embedding | ReversibleEmbedding):
+        return layer.input_dim
+    rows = getattr(layer, "num_tokens", None) or getattr(layer, "input_dim", None)
+    nested = getattr(layer, "layer", None)
+    return rows or (_table(nested) if isinstance(nested, Layer) else None)
+
+
+def random_weights(graph: Graph, seed: int = 0) -> Weights:
+    """Weights of the scale that keeps activations as large as they are: kernels by their inputs, He et al. 2015."""
+    rng = np.random.default_rng([seed, 2])
+    nodes = ((name, graph.weights(node)) for name, node in graph.nodes.items())
+    return {name: tuple(_weight(rng, spec) for spec in specs) for name, specs in nodes if specs}
+
+
+def _weight(rng: np.random.Generator, spec: WeightSpec) -> Array:
+    name = spec.name.rpartition("/")[2]
+    if spec.dtype not in FLOATS:
+        return rng.integers(1, 5, spec.shape).astype(spec.dtype)
+    if any(word in name for word in POSITIVE):
+        values = rng.uniform(0.5, 1.5, spec.shape)
+    elif "kernel" in name and len(spec.shape) > 1:
+        values = rng.standard_normal(spec.shape) * math.sqrt(2 / _inputs(name, spec.shape))
+    else:
+        values = rng.standard_normal(spec.shape) * 0.3
+    return np.asarray(values).astype(_numpy(spec.dtype))
+
+
+def _inputs(name: str, shape: tuple[int, ...]) -> int:
+    """How many numbers one output of a kernel sums: a depthwise one has its channels beside each other."""
+    window = math.prod(shape[:-2])
+    return max(1, window if "depthwise" in name else window * shape[-2])
+
+
+def _numpy(dtype: str) -> Any:
+    if dtype != "bfloat16":
+        return dtype
+    import ml_dtypes
+
+    return ml_dtypes.bfloat16
+
+
+def random_network(graph: Graph, seed: int = 0) -> Network:
+    """The graph with random weights. Moving statistics are near those of the activations, as after a training.
+
+    Else residual networks, which normalise to keep their scale, would grow twofold with each block.
+    """
+    network = Network(graph, random_weights(graph, seed))
+    return _calibrated(network, seed) if any(map(_normalizes, graph.nodes.values())) else network
+
+
+def _normalizes(node: Node) -> bool:
+    return isinstance(node.layer, BatchNormalization) and not node.shares
+
+
+def _calibrated(network: Network, seed: int) -> Network:
+    """The network with the statistics of a random batch, each off by some: at most half of the variance."""
+    from archspec.build.weights import built, read_weights
+
+    graph = stilled(network.graph)
+    nodes = {name: replace(node, layer=_forgetting(node.layer), trainable=True) for name, node in graph.nodes.items()}
+    model = built(Network(replace(graph, nodes=nodes), network.weights))
+    inputs = random_inputs(graph, seed=seed + 1)
+    model(inputs if len(inputs) > 1 else inputs[0], training=True)
+    rng, weights = np.random.default_rng([seed, 3]), dict(read_weights(model, network.graph))
+    for name in filter(lambda name: _normalizes(network.graph.nodes[name]), weights):
+        specs = network.graph.weights(network.graph.nodes[name])
+        weights[name] = tuple(_off(rng, *pair) for pair in zip(specs, weights[name], strict=True))
+    return Network(network.graph, weights)
+
+
+def _forgetting(layer: Layer) -> Layer:
+    """Batch normalisation whose moving statistics are those of the last batch."""
+    return layer.model_copy(update={"momentum": 0.0}) if isinstance(layer, BatchNormalization) else layer
+
+
+def _off(rng: np.random.Generator, spec: WeightSpec, value: Array) -> Array:
+    if spec.name == "moving_variance":
+        value = (value + 1e-3) * rng.uniform(0.5, 1.5, value.shape)
+    elif spec.name == "moving_mean":
+        value = value + rng.standard_normal(value.shape) * (0.3 * np.std(value) + 0.1)
+    return value.astype(_numpy(spec.dtype))
+
+
+def stilled(graph: Graph) -> Graph:
+    """The graph with nothing left to chance in its dropouts and noises, those inside of other layers too."""
+    nodes = {name: replace(node, layer=_still(node.layer)) for name, node in graph.nodes.items()}
+    return replace(graph, nodes=nodes)
+
+
+def _still(layer: Layer) -> Layer:
+    changes: dict[str, Any] = {name: 0.0 for name, _ in noises(layer)}
+    nested = {name: getattr(layer, name) for name in type(layer).model_fields}
+    changes |= {name: _still(value) for name, value in nested.items() if isinstance(value, Layer)}
+    return layer.model_copy(update=changes) if changes else layer
+
+
+def noises(layer: Layer) -> Iterator[tuple[str, float]]:
+    """The layer's arguments that say how much is drawn at random in training, where that is anything."""
+    fields: Mapping[str, Any] = type(layer).model_fields
+    yield from ((name, value) for name in NOISE if name in fields and (value := getattr(layer, name)))

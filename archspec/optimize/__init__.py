@@ -1,0 +1,1 @@
+"""Rewrites of a graph that leave its function as it is. No framework is loaded here."""

@@ -1,0 +1,125 @@
+"""What several passes ask of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from archspec.analysis.remat import repeatable
+from archspec.graph.ir import Node
+from archspec.importing.layers import Foreign
+from archspec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from archspec.layers.base import Layer
+from archspec.layers.conv import Conv1D, Conv2D, Conv3D
+from archspec.layers.convolution import Convolution
+from archspec.layers.core import Activation, Dense, EinsumDense
+from archspec.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
+from archspec.layers.regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
+from archspec.layers.separable import DepthwiseConv1D, DepthwiseConv2D
+from archspec.layers.shapes import per_axis
+
+CONVOLUTIONS = (Conv1D, Conv2D, Conv3D)
+DEPTHWISE = (DepthwiseConv1D, DepthwiseConv2D)
+AVERAGE_POOLINGS = (AveragePooling1D, AveragePooling2D, AveragePooling3D)
+MAX_POOLINGS = (MaxPooling1D, MaxPooling2D, MaxPooling3D)
+DROPOUTS = (Dropout, AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D)
+NOISES = (*DROPOUTS, GaussianNoise, ActivityRegularization)
+
+# Activations that never fall: the maximum of a window comes through them as it is. Those of Keras that turn (gelu,
+# silu, mish) are not among them, nor those of several values (softmax).
+RISING = frozenset(
+    {"celu", "elu", "exponential", "hard_sigmoid", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "relu", "relu6",
+     "selu", "sigmoid", "softplus", "softsign", "squareplus", "tanh"}
+)  # fmt: skip
+POINTWISE = RISING | {
+    "gelu", "hard_shrink", "hard_silu", "hard_swish", "mish", "silu", "soft_shrink", "sparse_plus", "sparse_sigmoid",
+    "swish", "tanh_shrink",
+}  # fmt: skip
+
+
+def activation_of(layer: Layer) -> str | None:
+    """The name under which a convolution or a dense layer takes the activation that a layer is; None where none is."""
+    if isinstance(layer, Activation):
+        return layer.activation
+    if isinstance(layer, ReLU) and not layer.negative_slope and not layer.threshold:
+        return {None: "relu", 6.0: "relu6"}.get(layer.max_value)
+    if isinstance(layer, LeakyReLU) and layer.negative_slope == 0.2:  # keras.activations.leaky_relu's
+        return "leaky_relu"
+    if isinstance(layer, ELU) and layer.alpha == 1:
+        return "elu"
+    if isinstance(layer, Softmax) and layer.axis == -1:
+        return "softmax"
+    return None
+
+
+def rises(layer: Layer) -> bool:
+    """Whether a layer is an activation that never falls."""
+    if isinstance(layer, ReLU):
+        return not layer.threshold or layer.max_value is None
+    if isinstance(layer, LeakyReLU):
+        return True
+    if isinstance(layer, ELU):
+        return layer.alpha >= 0
+    return isinstance(layer, Activation) and layer.activation in RISING
+
+
+def pointwise(layer: Layer) -> bool:
+    """Whether a layer is an activation of each value by itself, without weights."""
+    if isinstance(layer, ReLU | LeakyReLU | ELU):
+        return True
+    return isinstance(layer, Activation) and layer.activation in POINTWISE
+
+
+def is_linear(layer: Layer) -> bool:
+    """Whether a layer with an `activation` has none."""
+    return getattr(layer, "activation", None) in (None, "linear")
+
+
+def axes(layer: Any, value: int | Sequence[int]) -> tuple[int, ...]:
+    """An argument of a convolution or a pooling for each spatial axis."""
+    return per_axis(value if isinstance(value, int) else tuple(value), layer.RANK)
+
+
+def strides(layer: Any) -> tuple[int, ...]:
+    """The strides of a convolution or a pooling for each spatial axis; those of a pooling default to its window."""
+    value = layer.strides
+    return axes(layer, layer.pool_size if value is None else value)
+
+
+def is_one_by_one(layer: Layer) -> bool:
+    """Whether a layer mixes channels only, position by position, but for strides: a convolution of window 1."""
+    return isinstance(layer, CONVOLUTIONS) and set(axes(layer, layer.kernel_size)) == {1}
+
+
+def is_dense(layer: Layer) -> bool:
+    """Whether a layer maps the last axis linearly, with a kernel that nothing is added to."""
+    return isinstance(layer, Dense) and not layer.lora_rank
+
+
+def takes_activation(layer: Layer) -> bool:
+    """Whether a layer applies an activation to what its kernel gives."""
+    return isinstance(layer, Convolution | Dense | EinsumDense)
+
+
+def deterministic(node: Node) -> bool:
+    """Whether two nodes like this one give the same of the same: no chance, no state, nothing we do not know."""
+    layer = node.layer
+    if isinstance(layer, Foreign) or type(layer).ADAPTS or not repeatable(node):
+        return False
+    return "seed" not in type(layer).model_fields

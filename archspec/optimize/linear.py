@@ -1,0 +1,163 @@
+"""Which layers are linear, what they see of their input, and how an affine map goes into their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from archspec.graph.ir import Node
+from archspec.layers.conv import Conv1D, Conv2D, Conv3D
+from archspec.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from archspec.layers.convolution import Convolution
+from archspec.layers.core import Dense
+from archspec.layers.global_pooling import GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D
+from archspec.layers.normalization import BatchNormalization
+from archspec.layers.pooling import AveragePooling1D, AveragePooling2D, AveragePooling3D
+from archspec.layers.separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from archspec.layers.shapes import axis_index, per_axis
+from archspec.optimize import algebra
+from archspec.optimize.algebra import Affine
+from archspec.optimize.draft import Draft
+from archspec.optimize.network import Array
+from archspec.optimize.rewrite import Skip
+from archspec.tensor import TensorType
+
+Conv = Conv1D | Conv2D | Conv3D
+Depthwise = DepthwiseConv1D | DepthwiseConv2D
+Separable = SeparableConv1D | SeparableConv2D
+Transposed = Conv1DTranspose | Conv2DTranspose | Conv3DTranspose
+Linear = Conv | Depthwise | Separable | Transposed | Dense
+Mean = (
+    AveragePooling1D
+    | AveragePooling2D
+    | AveragePooling3D
+    | GlobalAveragePooling1D
+    | GlobalAveragePooling2D
+    | GlobalAveragePooling3D
+)
+Pads = tuple[tuple[int, int], ...]
+
+
+def activated(layer: Linear) -> bool:
+    return layer.activation not in (None, "linear")
+
+
+def adapted(layer: Linear) -> bool:
+    """Whether the layer has weights beside its kernels and bias (LoRA)."""
+    return isinstance(layer, Dense) and bool(layer.lora_rank)
+
+
+def pads(layer: Convolution, inputs: TensorType) -> Pads | None:
+    """The zeros before and after each spatial axis; None where they depend on a length that is not known.
+
+    With `same`, an axis of length n gets max((⌈n / stride⌉ - 1) · stride + span - n, 0), the half after rounded up.
+    """
+    rank = layer.RANK
+    windows = (per_axis(w, rank) for w in (layer.kernel_size, layer.strides, layer.dilation_rate))
+    found = []
+    for length, size, stride, rate in zip(inputs.shape[:rank], *windows, strict=True):
+        span = (size - 1) * rate + 1
+        if layer.padding == "valid" or span == 1:
+            total = 0
+        elif layer.padding == "causal" or stride == 1:
+            total = span - 1
+        elif length is None:
+            return None
+        else:
+            total = max(-(-length // stride) * stride - stride + span - length, 0)
+        before = total if layer.padding == "causal" else total // 2
+        found.append((before, total - before))
+    return tuple(found)
+
+
+def unpadded(layer: Linear, inputs: TensorType) -> bool:
+    """Whether every window lies within the input."""
+    if isinstance(layer, Dense):
+        return True
+    return pads(layer, inputs) == ((0, 0),) * layer.RANK
+
+
+def parts(layer: Linear, weights: Sequence[Array]) -> tuple[tuple[Array, ...], Array | None]:
+    """The kernels, and the bias if there is one."""
+    return (tuple(weights[:-1]), weights[-1]) if layer.use_bias else (tuple(weights), None)
+
+
+def cast(new: Sequence[Array], like: Array) -> tuple[Array, ...]:
+    return tuple(array.astype(like.dtype) for array in new)
+
+
+def affine(layer: BatchNormalization, weights: Sequence[Array]) -> Affine:
+    """What the layer does with its moving statistics."""
+    gamma = weights[0] if layer.scale else None
+    beta = weights[int(layer.scale)] if layer.center else None
+    mean, variance = weights[layer.scale + layer.center :][:2]
+    return algebra.normalization(mean, variance, gamma, beta, layer.epsilon)
+
+
+def on_channels(layer: BatchNormalization, inputs: TensorType) -> bool:
+    return axis_index("BatchNormalization", inputs, layer.axis) == inputs.rank - 1
+
+
+def after(layer: Linear, weights: Sequence[Array], then: Affine) -> tuple[Array, ...]:
+    """The weights, bias among them, with which the layer does what it did and then the affine map."""
+    kernels, bias = parts(layer, weights)
+    scaled = algebra.scale_transposed_outputs if isinstance(layer, Transposed) else algebra.scale_outputs
+    new = [*kernels[:-1], scaled(kernels[-1], then.scale), algebra.shift_outputs(bias, then)]
+    return cast(new, kernels[0])
+
+
+def before(layer: Linear, weights: Sequence[Array], first: Affine) -> tuple[Array, ...]:
+    """The weights, bias among them, with which the layer does the affine map first. Where no window meets padding."""
+    kernels, bias = parts(layer, weights)
+    if isinstance(layer, Depthwise | Separable):
+        depthwise = algebra.scale_depthwise_inputs(kernels[0], first.scale)
+        if isinstance(layer, Depthwise):
+            new = [depthwise, algebra.shift_depthwise_inputs(kernels[0], first.shift, bias)]
+        else:
+            between = algebra.shift_depthwise_inputs(kernels[0], first.shift, None)
+            new = [depthwise, algebra.wide(kernels[1]), algebra.shift_inputs(kernels[1], between, bias)]
+    else:
+        groups = 1 if isinstance(layer, Dense) else layer.groups  # type: ignore[union-attr]
+        kernel = algebra.scale_inputs(kernels[0], first.scale, groups)
+        new = [kernel, algebra.shift_inputs(kernels[0], first.shift, bias, groups)]
+    return cast(new, kernels[0])
+
+
+def scaled_before(layer: Linear, weights: Sequence[Array], scale: algebra.Floats) -> tuple[Array, ...]:
+    """The weights with which the layer scales the channels of its input first; right with padding too."""
+    new = before(layer, weights, Affine(scale, np.zeros_like(scale)))
+    return new if layer.use_bias else new[:-1]
+
+
+def ends(draft: Draft, name: str, padded: bool) -> list[Node] | Skip:
+    """The linear layers at which all ways from a node's only output end, with nothing but means on the way.
+
+    A mean commutes with an affine map of the channels. `padded`: whether the layers may pad. Cost: the readers.
+    """
+    found: list[Node] = []
+    waiting = [name]
+    while waiting:
+        source = waiting.pop()
+        if draft.kept(source):
+            return Skip(source, draft.open(source) or "")
+        for reader in draft.readers(source):
+            if isinstance(reader.layer, Mean) and len(reader.inputs) == 1:
+                waiting.append(reader.name)
+                continue
+            reason = _against(draft, reader, padded)
+            if reason:
+                return Skip(reader.name, reason)
+            found.append(reader)
+    return found or Skip(name, f"nothing reads {name}")
+
+
+def _against(draft: Draft, node: Node, padded: bool) -> str | None:
+    layer = node.layer
+    if not isinstance(layer, Conv | Depthwise | Separable | Dense):
+        return f"{node.name} reads it, which is no linear layer that could take it"
+    if adapted(layer):
+        return f"{node.name} has a low-rank update beside its kernel"
+    if not padded and not unpadded(layer, draft.input_types(node)[0]):
+        return f"{node.name} pads its input: a border pixel would see the shift"
+    return None

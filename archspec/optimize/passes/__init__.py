@@ -1,0 +1,1 @@
+"""One pass a file; `driver.ORDER` says in which order they run."""

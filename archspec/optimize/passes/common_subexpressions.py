@@ -1,0 +1,45 @@
+"""Nodes that compute the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archspec.graph.ir import Edge, Node
+from archspec.optimize.draft import Draft
+from archspec.optimize.facts import deterministic
+from archspec.optimize.rewrite import Answer, Pass, Rewrite
+
+
+@dataclass(frozen=True)
+class CommonSubexpressions(Pass):
+    """Computes once what two nodes without weights compute of the same tensors.
+
+    Precondition: equal layers, equal inputs; no weights, no state, nothing drawn at random, no loss.
+    The twin is looked for among the readers of the input that fewest nodes read.
+    """
+
+    name = "common-subexpressions"
+    level = "training"
+
+    def match(self, draft: Draft, node: Node) -> Answer:
+        if not node.inputs or not deterministic(node):
+            return None
+        rarest = min((edge.node for edge in node.inputs), key=draft.reads)
+        if draft.reads(rarest) < 2 or node.shares or draft.weights(node):
+            return None
+        twin = next((other for other in draft.readers(rarest) if _same(node, other)), None)
+        if twin is None:
+            return None
+        first, second = (node, twin) if draft.earlier(node.name, twin.name) else (twin, node)
+        same = {Edge(second.name, i): Edge(first.name, i) for i in range(len(second.outputs))}
+        return Rewrite((second.name,), (), same, note=f"the same as {first.name}", keeps_masks=True)
+
+
+def _same(node: Node, other: Node) -> bool:
+    return (
+        node.name != other.name
+        and node.inputs == other.inputs
+        and node.parameters == other.parameters
+        and type(node.layer) is type(other.layer)
+        and node.layer == other.layer
+    )

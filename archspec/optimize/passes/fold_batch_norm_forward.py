@@ -1,0 +1,63 @@
+"""BatchNormalization into the linear layers after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from archspec.graph.ir import Edge, Node
+from archspec.layers.normalization import BatchNormalization
+from archspec.optimize import linear
+from archspec.optimize.draft import Draft
+from archspec.optimize.network import Weights
+from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
+
+
+@dataclass(frozen=True)
+class FoldBatchNormForward(Pass):
+    """W · norm(x) + b = (W · s) · x + (b + W · t), with s = gamma / √(variance + ε) and t = beta - mean · s.
+
+    Into Dense, convolutions, depthwise and separable ones, all that read the normalisation; averages over places may
+    stand between, as they commute with an affine map of the channels.
+
+    Precondition: every reader is such a layer and pads nothing (a border pixel would see the shift); the normalisation
+    is of the channels, its result is no output and no named tensor; no weights are shared.
+    """
+
+    name = "fold-batch-norm-forward"
+    level = "inference"
+    keeps_weights = False
+
+    def match(self, draft: Draft, node: Node) -> Answer:
+        norm = node.layer
+        if not isinstance(norm, BatchNormalization) or not any(map(_takes, draft.readers(node.name))):
+            return None
+        if not linear.on_channels(norm, draft.input_types(node)[0]):
+            return Skip(node.name, f"it normalises axis {norm.axis}, not the channels")
+        if draft.type(node.inputs[0]) != node.outputs[0]:
+            return Skip(node.name, f"it makes {node.outputs[0]} of {draft.type(node.inputs[0])}")
+        readers = linear.ends(draft, node.name, padded=False)
+        if isinstance(readers, Skip):
+            return readers
+
+        def folded(weights: Weights) -> Weights:
+            first = linear.affine(norm, weights[node.name])
+            return {n.name: linear.before(n.layer, weights[n.name], first) for n in readers}  # type: ignore[arg-type]
+
+        return Rewrite(
+            (node.name, *(n.name for n in readers)),
+            tuple(_reading(n, node) for n in readers),
+            {Edge(node.name): node.inputs[0]},
+            folded,
+            note=f"{node.name} into {', '.join(n.name for n in readers)}",
+            keeps_masks=True,
+        )
+
+
+def _takes(reader: Node) -> bool:
+    return isinstance(reader.layer, linear.Linear | linear.Mean)
+
+
+def _reading(reader: Node, norm: Node) -> Node:
+    """The reader with a bias, reading what the normalisation read."""
+    inputs = tuple(norm.inputs[0] if edge == Edge(norm.name) else edge for edge in reader.inputs)
+    return replace(reader, layer=changed(reader.layer, use_bias=True), inputs=inputs)
