@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archspec.graph.prune import pruned
 from archspec.optimize.network import Network, Weights, check_weights
 
 if TYPE_CHECKING:
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 def read_weights(model: keras.Model, graph: Graph) -> Weights:
     """The weights of a model that was built from the graph; those that nodes share once, by the node that makes them.
 
+    Nodes that no output needs are left out, as Keras leaves them out of the model.
+
     Shape: of each node those of `graph.weights(node)`, in that order.
     """
     import keras
 
-    found = {}
+    graph, found = pruned(graph), {}
     for name, node in graph.nodes.items():
         if graph.weights(node):
             found[name] = tuple(keras.ops.convert_to_numpy(weight) for weight in model.get_layer(name).weights)
@@ -30,10 +33,11 @@ def read_weights(model: keras.Model, graph: Graph) -> Weights:
 def write_weights(model: keras.Model, graph: Graph, weights: Weights) -> None:
     """Gives a model that was built from the graph those weights."""
     check_weights(graph, weights)
-    for name, values in weights.items():
+    needed = pruned(graph).nodes
+    for name in filter(needed.__contains__, weights):
         variables = model.get_layer(name).weights
-        assert [tuple(v.shape) for v in variables] == [w.shape for w in graph.weights(graph.nodes[name])], name
-        for variable, value in zip(variables, values, strict=True):
+        assert [tuple(v.shape) for v in variables] == [w.shape for w in graph.weights(needed[name])], name
+        for variable, value in zip(variables, weights[name], strict=True):
             variable.assign(value)
 
 

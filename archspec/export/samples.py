@@ -22,10 +22,16 @@ NOISE = ("rate", "dropout", "recurrent_dropout", "stddev")  # arguments of how m
 WORDS = ("a", "b", "c d")
 
 
-def random_inputs(graph: Graph, batch: int = 2, seed: int = 0) -> list[Array]:
-    """A batch for each input. Numbers are normal; integers lie below what reads them can take."""
+def random_inputs(graph: Graph, batch: int = 2, seed: int = 0, large: float = 1.0) -> list[Array]:
+    """A batch for each input. Numbers are normal; integers lie below what reads them can take.
+
+    Every second example is `large` times as large: the bound of relu6 is seldom met otherwise.
+    """
     rng = np.random.default_rng([seed, 1])
-    return [_sample(rng, graph.nodes[name].outputs[0], bounds(graph, name), batch) for name in graph.inputs]
+    samples = [_sample(rng, graph.nodes[name].outputs[0], bounds(graph, name), batch) for name in graph.inputs]
+    for sample in filter(lambda sample: sample.dtype.kind == "f", samples):
+        sample[1::2] *= large
+    return samples
 
 
 def _sample(rng: np.random.Generator, tensor: TensorType, bound: int, batch: int) -> Array:
@@ -121,7 +127,7 @@ def _calibrated(network: Network, seed: int) -> Network:
     model = built(Network(replace(graph, nodes=nodes), network.weights))
     inputs = random_inputs(graph, seed=seed + 1)
     model(inputs if len(inputs) > 1 else inputs[0], training=True)
-    rng, weights = np.random.default_rng([seed, 3]), dict(read_weights(model, network.graph))
+    rng, weights = np.random.default_rng([seed, 3]), {**(network.weights or {}), **read_weights(model, network.graph)}
     for name in filter(lambda name: _normalizes(network.graph.nodes[name]), weights):
         specs = network.graph.weights(network.graph.nodes[name])
         weights[name] = tuple(_off(rng, *pair) for pair in zip(specs, weights[name], strict=True))

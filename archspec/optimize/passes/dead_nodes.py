@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archspec.analysis.remat import repeatable
 from archspec.graph.ir import Node
 from archspec.layers.core import InputLayer
 from archspec.optimize.draft import Draft
@@ -27,6 +26,4 @@ class DeadNodes(Pass):
             return None
         if draft.level == "training" and draft.weights(node):
             return Skip(node.name, "nothing reads it, but its weights are saved with the others")
-        if draft.level == "training" and not repeatable(node):
-            return Skip(node.name, "nothing reads it, but it adds to the loss")
         return Rewrite((node.name,), note="nothing reads it", keeps_masks=True)

@@ -46,7 +46,7 @@ class StridesFirst(Pass):
 
     Precondition: every reader is a convolution of window 1, or picks pixels only, with the same strides; the result is
     no output; batch normalisation uses its moving statistics, not those of all pixels; `same` padding starts at the
-    same place under both strides.
+    same place under both strides. An activation stays with a convolution that cannot take the strides.
     """
 
     name = "strides-first"
@@ -132,6 +132,18 @@ def _reason(draft: Draft, node: Node, skip: Skips) -> str | None:
             return f"{edge} is no float"
         if not _is_full(draft, node, edge) and draft.type(edge).shape[:-1] not in ((), (1,) * rank):
             return f"{edge} is repeated along some of the axes on which its readers skip"
+    parted = _parted_from(draft, node, skip)
+    return f"it would be parted from {parted}, which cannot skip and takes it for its own" if parted else None
+
+
+def _parted_from(draft: Draft, node: Node, skip: Skips) -> str | None:
+    """The convolution that a runtime fuses with the activations behind it, where it cannot take the strides too."""
+    while isinstance(node.layer, BatchNormalization) or pointwise(node.layer):
+        node = draft.producer(node)
+        if draft.open(node.name):
+            return None
+        if _slides(node.layer):
+            return node.name if _sliding_reason(draft, node, skip) else None
     return None
 
 
