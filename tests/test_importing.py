@@ -165,7 +165,7 @@ def test_models_inside_models_cannot_grow_without_end() -> None:
     for depth in range(12):
         shape = [None, 8, 8, 3]
         inner = {**config, "name": f"m{depth}", "module": "keras", "inbound_nodes": []}
-        chained = [FROM_IMAGE, *((f"m{depth}", call + 1, 0, shape) for call in range(9))]
+        chained = [FROM_IMAGE, *((f"m{depth}", call, 0, shape) for call in range(9))]
         inner["inbound_nodes"] = [{"args": [_tensor(*one)], "kwargs": {}} for one in chained]
         config = functional(IMAGE, inner)
         config["config"]["output_layers"] = [[f"m{depth}", 10, 0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from archspec.importing.layers import Foreign
 from archspec.layers.base import Layer, Model, call_fields
 from archspec.layers.objects import Metric, Object
 
@@ -33,6 +34,8 @@ def keras_layer(layer: Layer, *, name: str | None = None, trainable: bool = True
 
     from archspec.build import layers as own
 
+    if isinstance(layer, Foreign):
+        return _opaque(layer, name)
     cls = getattr(own if layer.OWN else keras.layers, type(layer).__name__)
     fields = type(layer).model_fields.keys() - call_fields(type(layer)) - {"dtype"}
     arguments = {field: _value(getattr(layer, field)) for field in sorted(fields)}
@@ -45,6 +48,16 @@ def keras_layer(layer: Layer, *, name: str | None = None, trainable: bool = True
     made: keras.layers.Layer = cls(**arguments)
     if not trainable:
         made.trainable = False
+    return made
+
+
+def _opaque(layer: Foreign, name: str | None) -> keras.layers.Layer:
+    """What stands for a layer that only its own code could compute."""
+    from archspec.build.opaque import Opaque
+
+    assert layer.place, f"{type(layer).__name__} was read for a picture"
+    shapes, dtypes = [list(t.shape) for t in layer.declared], [t.dtype for t in layer.declared]
+    made: keras.layers.Layer = Opaque(layer.place, shapes, dtypes, name=name or layer.place)
     return made
 
 

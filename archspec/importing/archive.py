@@ -35,6 +35,24 @@ def read_config(path: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, Any
     return parse_config(text, str(path))
 
 
+def read_vocabulary(path: str | Path, place: str, most_bytes: int = MOST_BYTES) -> list[str] | None:
+    """The tokens that a layer learnt by adapting, which the file has beside its config; None where it has none."""
+    name = f"assets/{place}/vocabulary.txt"
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+            data = file.read(most_bytes + 1)
+        lines = data.decode().splitlines()
+    except KeyError:
+        return None
+    except (OSError, ValueError, zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError) as error:
+        raise ImportFailed(f"{name} in {path} cannot be read: {error}") from None
+    if len(data) > most_bytes:
+        raise ImportFailed(f"{name} in {path} is larger than {most_bytes:,} bytes")
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
 def parse_config(text: str | bytes, name: str) -> dict[str, Any]:
     """A model's config from its JSON. Raises ImportFailed."""
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from archspec.importing.archive import ImportFailed
+from archspec.importing.layers import of_keras
 from archspec.layers import find_layer
 from archspec.layers.base import call_fields
 from archspec.tensor import TensorType
@@ -28,7 +30,8 @@ class Ref:
 class Call:
     """One call of a layer. `args` and `kwargs` have `Ref` where Keras has tensors.
 
-    `declared` are the types of its outputs as its readers tell them, None where nobody does.
+    `declared` are the types of its outputs as its readers tell them, None where nobody does; `has_dtypes`: whether
+    the file says their dtypes, too.
     """
 
     layer: str
@@ -37,6 +40,7 @@ class Call:
     args: list[Any]
     kwargs: dict[str, Any]
     declared: list[TensorType | None] = field(default_factory=list)
+    has_dtypes: bool = False
 
     @property
     def kind(self) -> str:
@@ -55,10 +59,7 @@ class Call:
     @property
     def is_known(self) -> bool:
         """Whether the class is Keras's or archspec's, not another of the same name."""
-        package, mark, _ = text(self.data.get("registered_name")).rpartition(">")
-        if mark:
-            return package == "archspec"
-        return text(self.data.get("module", "keras")).split(".")[0] == "keras"
+        return of_keras(self.data)
 
     def refs(self) -> list[Ref]:
         found: list[Ref] = tensors([self.args, self.kwargs])
@@ -77,6 +78,11 @@ def is_model(data: Mapping[str, Any]) -> bool:
     """Whether a layer is itself a functional or a Sequential model."""
     config = data.get("config")
     return isinstance(config, Mapping) and isinstance(config.get("layers"), list)
+
+
+def is_keras_model(data: Mapping[str, Any]) -> bool:
+    """Whether a layer is one of Keras's own models, which compute nothing but what their layers do."""
+    return is_model(data) and of_keras(data) and data.get("class_name") in ("Functional", "Sequential", "Model")
 
 
 def flat(value: Any) -> Iterator[Any]:
@@ -107,17 +113,21 @@ def options(call: Call) -> dict[str, Any]:
     return {key: value for key, value in call.kwargs.items() if key in known and value is not None}
 
 
-def calls_of(config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
-    """A model's calls, each behind those that it reads; its inputs and its outputs as references."""
+def calls_of(config: Mapping[str, Any], drop_masks: Callable[[Sequence[Call]], None]) -> tuple[list[Call], Any, Any]:
+    """A model's calls, each behind those that it reads; its inputs and its outputs as references.
+
+    `drop_masks` takes away masks that Keras passed along by itself.
+    """
     if "input_layers" not in config:
         return _sequential(config)
     found = [call for data in config["layers"] for call in _calls(data)]
     ends, results = _references(config["input_layers"]), _references(config["output_layers"])
-    offsets = _offsets(found, [*tensors(results)])
+    models = {call.layer: call for call in reversed(found) if is_model(call.data) and "input_layers" in call.config}
+    inside = _offsets(found, models, [ref for call in found for ref in call.refs()], False)
     for call in found:
-        call.args, call.kwargs = _shifted(call.args, offsets), _shifted(call.kwargs, offsets)
-    ends, results = _shifted(ends, offsets), _shifted(results, offsets)
-    _drop_masks(found)
+        call.args, call.kwargs = _shifted(call.args, inside), _shifted(call.kwargs, inside)
+    results = _shifted(results, _offsets(found, models, tensors(results), True))
+    drop_masks(found)
     ordered = _in_order(_alive(found, tensors(results)))
     _declare(ordered, tensors(results))
     return ordered, ends, results
@@ -191,13 +201,23 @@ def _references(value: Any) -> Any:
     return {key: _references(one) for key, one in value.items()} if isinstance(value, Mapping) else value
 
 
-def _offsets(calls: Sequence[Call], results: Sequence[Ref]) -> dict[str, int]:
-    """Where the counting of calls begins: Keras counts a functional model's own making as its first call."""
-    offsets = {call.layer: 1 for call in calls if is_model(call.data) and "input_layers" in call.config}
+def _offsets(
+    calls: Sequence[Call], models: Mapping[str, Call], refs: Sequence[Ref], of_results: bool
+) -> dict[str, int]:
+    """Where the counting of a functional model's calls begins: some lists count its own making as the first.
+
+    Keras 3 does so for the outputs of the model around it, Keras 2 for all that reads it.
+    """
     named: dict[str, set[int]] = {}
-    for ref in [*results, *(ref for call in calls for ref in call.refs())]:
+    for ref in refs:
         named.setdefault(ref.layer, set()).add(ref.index)
-    return {layer: 0 if 0 in named.get(layer, ()) else 1 for layer in offsets}
+    counts = Counter(call.layer for call in calls)
+    offsets = {}
+    for layer, call in models.items():
+        found = named.get(layer, {0})
+        beyond = max(found) >= counts[layer]
+        offsets[layer] = int(0 not in found and (of_results or beyond or "module" not in call.data))
+    return offsets
 
 
 def _shifted(value: Any, offsets: Mapping[str, int]) -> Any:
@@ -208,8 +228,8 @@ def _shifted(value: Any, offsets: Mapping[str, int]) -> Any:
     return [_shifted(one, offsets) for one in value] if isinstance(value, list) else value
 
 
-def _drop_masks(calls: Sequence[Call]) -> None:
-    """Masks that Keras passed along by itself: in a saved model they look like tensors that the author passed."""
+def drop_computed_masks(calls: Sequence[Call]) -> None:
+    """All masks that functions computed: for pictures, where masks that Keras passed along would be in the way."""
     computed = {call.layer for call in calls if call.is_operation}
     for call in calls:
         for key in [key for key in call.kwargs if key.endswith("mask")]:
@@ -268,3 +288,4 @@ def _declare(calls: Sequence[Call], results: Sequence[Ref]) -> None:
             raise ImportFailed(f"the model reads output {ref.output} of {ref.layer}")
         declared += [None] * (ref.output + 1 - len(declared))
         declared[ref.output] = declared[ref.output] or ref.type
+        by_key[ref.layer, ref.index].has_dtypes = True

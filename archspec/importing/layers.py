@@ -25,7 +25,7 @@ _ELSEWHERE = frozenset({"name", "trainable", "batch_shape", "batch_input_shape",
 # A picture is right without them: an unknown one is left out, and the layer stays what it is.
 _COSMETIC = re.compile(r"(initializer|regularizer|constraint|activation|seed)$")
 # One number for all directions, as specs write it.
-_WINDOWS = frozenset({"kernel_size", "strides", "pool_size", "dilation_rate", "size", "padding", "cropping"})
+WINDOWS = frozenset({"kernel_size", "strides", "pool_size", "dilation_rate", "size", "padding", "cropping"})
 _MERGES = ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average")
 LONGEST_TEXT = 2_000  # characters of the settings that an unknown layer shows
 
@@ -41,6 +41,7 @@ class Foreign(Layer):
     declared: ClassVar[tuple[TensorType, ...]] = ()
 
     settings: str = ""
+    place: str = ""  # of a layer that others must not be taken for, its node
 
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
         return self.declared
@@ -53,12 +54,12 @@ def _foreign_class(name: str, declared: tuple[TensorType, ...]) -> type[Foreign]
     return made
 
 
-def foreign(name: str, config: Mapping[str, Any], outputs: Sequence[TensorType]) -> Foreign:
+def foreign(name: str, config: Mapping[str, Any], outputs: Sequence[TensorType], place: str = "") -> Foreign:
     """What the catalogue has nothing for: its class's name, its settings in words, its declared outputs."""
     settings = {key: plain(value) for key, value in config.items() if key not in _ELSEWHERE and value is not None}
     text = value_text(settings)[1:-1]
     shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
-    return _foreign_class(_class_name(name), tuple(outputs))(settings=shown)
+    return _foreign_class(_class_name(name), tuple(outputs))(settings=shown, place=place)
 
 
 def unknown(graph: Graph) -> tuple[str, ...]:
@@ -105,21 +106,22 @@ def _is_argument(cls: type[Layer], key: str, value: object) -> bool:
         return False
     if (key, value) == ("data_format", "channels_last"):
         return False
-    return (key, value) != ("activation", "linear") or cls.model_fields[key].is_required()
+    field = cls.model_fields[key]
+    return value != "linear" or not key.endswith("activation") or field.is_required() or field.default is not None
 
 
 def _argument(key: str, value: Any) -> Any:
     """A value as a spec has it."""
     if key == "axis" and isinstance(value, list) and len(value) == 1:
         return value[0]  # Keras 2 wrote lists of one
-    return plain(_alone(value) if key in _WINDOWS else value)
+    return plain(alone(value) if key in WINDOWS else value)
 
 
-def _alone(value: Any) -> Any:
+def alone(value: Any) -> Any:
     """The one number of `[[3, 3], [3, 3]]`; other lists as they are."""
     if not isinstance(value, list) or not value:
         return value
-    parts = [_alone(one) for one in value]
+    parts = [alone(one) for one in value]
     return parts[0] if isinstance(parts[0], int) and parts.count(parts[0]) == len(parts) else value
 
 
@@ -144,6 +146,14 @@ def _object(name: str, config: Any) -> Any:
 
 
 _HIDDEN = frozenset({"input_axes", "output_axes"})  # of initializers, and always null for Keras's own layers
+
+
+def of_keras(data: Mapping[str, Any]) -> bool:
+    """Whether a serialized class is Keras's or archspec's, not another of the same name."""
+    package, mark, _ = str(data.get("registered_name") or "").rpartition(">")
+    if mark:
+        return package == "archspec"
+    return str(data.get("module", "keras")).split(".")[0] == "keras"
 
 
 def _dtype(value: Any) -> str | None:

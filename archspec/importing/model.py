@@ -8,9 +8,9 @@ from typing import Any
 
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
 from archspec.importing.archive import ImportFailed, parse_config, read_config
-from archspec.importing.calls import Call, calls_of, flat, is_model, options, tensors, text
+from archspec.importing.calls import Call, calls_of, drop_computed_masks, flat, is_model, options, tensors, text
 from archspec.importing.layers import Tensor, catalogued, foreign, operation
-from archspec.importing.repeats import scopes
+from archspec.importing.repeats import Place, scopes
 from archspec.language.limits import Limits, over
 from archspec.layers.base import Layer, group_inputs, tensor_parameters
 from archspec.layers.nesting import fits
@@ -41,20 +41,16 @@ def imported(config: Mapping[str, Any], limits: Limits = Limits()) -> Graph:
 
     and stand in scopes as if a spec had used a block. Raises ImportFailed.
     """
+    return Reader(limits).read(config)
+
+
+def need_model(config: Mapping[str, Any]) -> None:
+    """Raises ImportFailed for what only its own code can connect."""
     if not is_model(config):
         raise ImportFailed(
             f"{text(config.get('class_name')) or 'this'} is neither a functional nor a Sequential model:"
             " only its code says how its layers are connected, and no code is run; make a keras.Model(inputs, outputs)"
         )
-    reader = _Reader(limits)
-    try:
-        outputs = reader.model(config["config"], None, (), (), True, None)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ImportFailed(f"the config is not as Keras writes it: {type(error).__name__} {error}") from None
-    except RecursionError:
-        raise ImportFailed("the models are nested too deeply") from None
-    nodes = {name: reader.nodes[name] for name in reader.inputs} | reader.nodes
-    return Graph(text(config["config"].get("name")) or "model", nodes, tuple(reader.inputs), _named(outputs))
 
 
 def _named(outputs: Structure) -> dict[str, Edge]:
@@ -64,13 +60,35 @@ def _named(outputs: Structure) -> dict[str, Edge]:
     return {"output" if i == 0 else f"output{i + 1}": edge for i, edge in enumerate(edges)}
 
 
-class _Reader:
+class Reader:
     """The nodes and the inputs made so far."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.nodes: dict[str, Node] = {}
         self.inputs: list[str] = []
+
+    def read(self, config: Mapping[str, Any]) -> Graph:
+        """The graph of a whole model's config. Raises ImportFailed."""
+        need_model(config)
+        try:
+            outputs = self.model(config["config"], None, (), (), True, None)
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ImportFailed(f"the config is not as Keras writes it: {type(error).__name__} {error}") from None
+        except RecursionError:
+            raise ImportFailed("the models are nested too deeply") from None
+        nodes = {name: self.nodes[name] for name in self.inputs} | self.nodes
+        return Graph(text(config["config"].get("name")) or "model", nodes, tuple(self.inputs), _named(outputs))
+
+    def calls(self, config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
+        return calls_of(config, drop_computed_masks)
+
+    def places(self, calls: Sequence[Call]) -> Mapping[Call, Place]:
+        return scopes(calls)
+
+    def is_nested(self, call: Call) -> bool:
+        """Whether a call is one of a model whose layers are made here."""
+        return is_model(call.data)
 
     def model(
         self,
@@ -83,9 +101,9 @@ class _Reader:
     ) -> Structure:
         """Makes a model's nodes in a scope and returns the edges of its outputs; `owner` is its first call's scope."""
         trainable = trainable and config.get("trainable") is not False
-        calls, ends, results = calls_of(config)
+        calls, ends, results = self.calls(config)
         fed = _fed(ends, given)
-        places = scopes(calls)
+        places = self.places(calls)
         made: dict[tuple[str, int], list[Edge]] = {}
         first: dict[str, str] = {}  # layer → its first call's node, or scope
         for call, (inner, more, name) in places.items():
@@ -93,12 +111,12 @@ class _Reader:
             key = (call.layer, call.index)
             if call.kind == "InputLayer" and given is not None:
                 made[key] = [fed[call.layer]]
-            elif is_model(call.data):
+            elif self.is_nested(call):
                 own = self._unused((*path, name))
                 nested_uses = (*chain, Use("group", name, None))
                 twin = (*owner, *inner, name) if owner else None
                 nested_owner = tuple(first[call.layer].split(".")) if call.layer in first else twin
-                arguments = _edges(call, made)
+                arguments = argument_edges(call, made)
                 inputs = arguments[0] if len(arguments) == 1 else list(arguments)
                 result = self.model(call.data["config"], inputs, own, nested_uses, trainable, nested_owner)
                 first.setdefault(call.layer, ".".join(own))
@@ -108,6 +126,8 @@ class _Reader:
                 node = self._node(call, made, (*path, name), chain, trainable, shares)
                 first.setdefault(call.layer, node.name)
                 made[key] = [Edge(node.name, i) for i in range(len(node.outputs))]
+        if given is None:
+            self.inputs = [made[ref.layer, ref.index][0].node for ref in flat(ends)]
         return _resolved(results, made)
 
     def _twin(self, owner: tuple[str, ...] | None, inner: tuple[str, ...], name: str) -> str | None:
@@ -137,14 +157,12 @@ class _Reader:
         name, number = ".".join(path), 1
         while name in self.nodes:
             name, number = f"{'.'.join(path)}_{number}", number + 1
-        edges = tuple(flat([*_edges(call, made), *_named_edges(call, made).values()]))
+        edges = tuple(flat([*argument_edges(call, made), *named_edges(call, made).values()]))
         trains = trainable and call.config.get("trainable") is not False
         if shares and type(self.nodes[shares].layer) is not type(layer):
             shares = None
         node = Node(name, layer, edges, parameters, outputs, shares, trains, Origin(None, uses))
         self.nodes[name] = node
-        if call.kind == "InputLayer":
-            self.inputs.append(name)
         return node
 
     def _type(self, edge: Edge) -> TensorType:
@@ -152,11 +170,11 @@ class _Reader:
 
     def _bound(self, call: Call, made: Mapping[tuple[str, int], list[Edge]]) -> Bound:
         """The layer, where its inputs go, what it gives; foreign where the catalogue has no such layer or use of it."""
-        positional, named = _edges(call, made), _named_edges(call, made)
+        positional, named = argument_edges(call, made), named_edges(call, made)
         types = [self._type(edge) for edge in flat([*positional, *named.values()])]
         layer = self._known(call, types)
         if layer is not None:
-            parameters = _parameters(layer, call.first_names(), positional, named)
+            parameters = bound_parameters(layer, call.first_names(), positional, named)
             outputs = _outputs(layer, parameters, types) if parameters is not None else None
             if parameters is not None and outputs and _agree(outputs, call.declared):
                 return layer, parameters, outputs
@@ -196,16 +214,16 @@ def _resolved(value: Any, made: Mapping[tuple[str, int], list[Edge]]) -> Structu
     return made[value.layer, value.index][value.output]
 
 
-def _edges(call: Call, made: Mapping[tuple[str, int], list[Edge]]) -> list[Structure]:
+def argument_edges(call: Call, made: Mapping[tuple[str, int], list[Edge]]) -> list[Structure]:
     """The positional arguments that are tensors."""
     return [_resolved(tensors(value, keep=True), made) for value in call.args if tensors(value)]
 
 
-def _named_edges(call: Call, made: Mapping[tuple[str, int], list[Edge]]) -> dict[str, Structure]:
+def named_edges(call: Call, made: Mapping[tuple[str, int], list[Edge]]) -> dict[str, Structure]:
     return {key: _resolved(tensors(value, keep=True), made) for key, value in call.kwargs.items() if tensors(value)}
 
 
-def _parameters(
+def bound_parameters(
     layer: Layer, places: Sequence[int], positional: Sequence[Structure], named: Mapping[str, Structure]
 ) -> tuple[str, ...] | None:
     """The parameter that each input goes to; None where the layer of the catalogue has none for it."""

@@ -1,0 +1,122 @@
+"""Layers that the catalogue does not know, put back into the model that was optimised around them.
+
+Their configs, the arguments of their calls and their weights are copied from one file into the other as they are.
+Nothing of them is run; who loads the result gives Keras their classes, as for the model that it was made from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archspec.importing.archive import CONFIG, ImportFailed, read_config
+from archspec.importing.calls import Call, Ref
+from archspec.importing.network import read_exactly
+from archspec.importing.places import layer_places
+from archspec.importing.stored import WEIGHTS, weights_file
+
+if TYPE_CHECKING:
+    import h5py
+
+STANDS_FOR = "archspec>Opaque"  # the class in `archspec.build.opaque`, as Keras registers it
+
+
+def put_back(saved: str | Path, original: str | Path) -> None:
+    """Puts the layers of the original, for which others stand in the saved model, in their places; in that file.
+
+    Raises ImportFailed.
+    """
+    config = read_config(saved)
+    before = layer_places(config["config"])
+    entries = [data for data in config["config"]["layers"] if id(data) in before]
+    reader = read_exactly(original)[1]
+    sources: dict[int, str] = {}  # place in the original by the entry's id
+    for data in entries:
+        if data.get("registered_name") == STANDS_FOR:
+            calls = reader.opaque_calls[data["config"]["place"]]
+            sources[id(data)] = reader.places_of_nodes[data["config"]["place"]]
+            _replace(data, calls)
+    after = layer_places(config["config"])
+    with weights_file(saved) as file, weights_file(original) as old:
+        weights = _weights(file, old, [(before[id(d)], after[id(d)], sources.get(id(d))) for d in entries])
+    _write(Path(saved), {CONFIG: json.dumps(config).encode(), WEIGHTS: weights})
+
+
+def _replace(data: dict[str, Any], calls: Sequence[Call]) -> None:
+    """Makes an entry that of the layer that it stands for, called with the tensors that the entry is called with."""
+    entry = calls[0].data
+    nodes = data["inbound_nodes"]
+    if len(nodes) != len(calls):
+        raise ImportFailed(f"{data['name']} is called {len(nodes)} times, and {len(calls)} times in the original")
+    inbound = []
+    for node, call in zip(nodes, calls, strict=True):
+        tensors = _tensors([node["args"], node["kwargs"]])
+        inbound.append({"args": _filled(call.args, tensors), "kwargs": _filled(call.kwargs, tensors)})
+    config = {**entry["config"], "name": data["name"]}
+    data.clear()
+    data.update({**entry, "config": config, "name": config["name"], "inbound_nodes": inbound})
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _tensors(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _tensors(one)
+
+
+def _filled(value: Any, tensors: Iterator[Any]) -> Any:
+    """Arguments with the tensors in place of the references, in the order of `calls.flat`."""
+    if isinstance(value, Ref):
+        return next(tensors)
+    if isinstance(value, Mapping):
+        filled = {key: _filled(value[key], tensors) for key in sorted(value, key=str)}
+        return {key: filled[key] for key in value}
+    return [_filled(one, tensors) for one in value] if isinstance(value, list) else value
+
+
+def _weights(file: h5py.File, old: h5py.File, moves: Sequence[tuple[str, str, str | None]]) -> bytes:
+    """The weights with each layer's group in its new place, or copied from the original."""
+    import h5py
+
+    data = io.BytesIO()
+    with h5py.File(data, "w") as made:
+        for name in file:
+            if name != "layers":
+                file.copy(name, made)
+        made.create_group("layers")
+        for place, new, source in moves:
+            origin, path = (file, place) if source is None else (old, source)
+            if path in origin:
+                _check_inside(origin, path)
+                origin.copy(path, made, new)
+    return data.getvalue()
+
+
+def _check_inside(file: h5py.File, path: str) -> None:
+    """Raises ImportFailed for what does not lie in the file itself."""
+    import h5py
+
+    def visit(name: str) -> None:
+        link = group.get(name, getlink=True)
+        found = group[name] if isinstance(link, h5py.HardLink) else None
+        if found is None or (isinstance(found, h5py.Dataset) and (found.is_virtual or found.external)):
+            raise ImportFailed(f"{path}/{name} does not lie in the file itself")
+
+    group = file[path]
+    group.visit_links(visit)
+
+
+def _write(path: Path, texts: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path) as archive:
+        others = {entry: archive.read(entry) for entry in archive.namelist() if entry not in texts}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in {**others, **texts}.items():
+            archive.writestr(name, text)

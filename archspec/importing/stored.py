@@ -1,0 +1,133 @@
+"""The arrays in a `.keras` file, read as data: nothing is unpickled, no link is followed, no size is believed."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archspec.graph.ir import Graph
+from archspec.importing.archive import ImportFailed
+from archspec.importing.places import weight_places
+from archspec.layers.base import WeightSpec
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.generic]
+
+WEIGHTS = "model.weights.h5"
+MOST_BYTES = 64 * 1024**3  # of all weights; the largest model of keras.applications has 0.5 GB
+MOST_EXPANSION = 1_000  # bytes of an array for each byte in the file, from this size on: what gzip reaches is 1,032
+LARGE_BYTES = 64 * 1024**2
+
+
+@contextmanager
+def weights_file(path: str | Path, most_bytes: int = MOST_BYTES) -> Iterator[h5py.File]:
+    """The HDF5 file inside a `.keras` file. Raises ImportFailed."""
+    import h5py
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo(WEIGHTS)
+            packed = entry.file_size > LARGE_BYTES and entry.file_size > 100 * entry.compress_size
+            if entry.file_size > most_bytes or packed:
+                raise ImportFailed(
+                    f"{WEIGHTS} in {path} would unpack to {entry.file_size:,} bytes from {entry.compress_size:,}"
+                )
+            data = io.BytesIO(archive.read(entry))
+        with h5py.File(data, "r") as file:
+            yield file
+    except KeyError:
+        raise ImportFailed(f"{path} has no {WEIGHTS}: its weights are missing") from None
+    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ImportFailed(f"the weights in {path} cannot be read: {error}") from None
+
+
+def read_weights(file: h5py.File, graph: Graph, places: Mapping[str, str]) -> dict[str, tuple[Array, ...]]:
+    """The weights of each node that owns some, in the order of `Graph.weights`; `places`: its layer's in the file."""
+    weights: dict[str, tuple[Array, ...]] = {}
+    total = 0
+    for name, node in graph.nodes.items():
+        specs = graph.weights(node)
+        if not specs:
+            continue
+        total += sum(spec.size for spec in specs)
+        if total > MOST_BYTES:
+            raise ImportFailed(f"the model has more than {MOST_BYTES:,} weights")
+        paths = weight_places(node.layer, specs)
+        weights[name] = tuple(
+            _weight(file, f"{places[name]}/{path}", spec, f"{name}/{spec.name}")
+            for path, spec in zip(paths, specs, strict=True)
+        )
+    return weights
+
+
+def _weight(file: h5py.File, path: str, spec: WeightSpec, name: str) -> Array:
+    """One weight, in the dtype of its layer. Raises ImportFailed."""
+    import numpy as np
+
+    dataset = _dataset(file, path, name)
+    if dataset is None:
+        if spec.name.rpartition("/")[2].startswith("lora_"):  # Keras adds the update to the kernel when it saves
+            return np.zeros(spec.shape, spec.dtype)
+        raise ImportFailed(f"the weight {name} is missing: the file has no {path}")
+    if tuple(dataset.shape) != spec.shape:
+        raise ImportFailed(f"the weight {name} is {tuple(dataset.shape)} in the file, its layer needs {spec.shape}")
+    array = _array(dataset, name)
+    wanted = _dtype(spec.dtype)
+    if array.dtype != wanted:
+        if not (_is_float(array) and "float" in spec.dtype) and array.dtype.kind not in "iub":
+            raise ImportFailed(f"the weight {name} is {array.dtype} in the file, its layer needs {spec.dtype}")
+        array = array.astype(wanted)
+    return array
+
+
+def _dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset | None:
+    """An array that lies in the file itself: links and outside storage would read whatever else is on the disk."""
+    import h5py
+
+    found: Any = file
+    for part in path.split("/"):
+        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ImportFailed(f"the weight {name} is a link in the file, which is not followed")
+        found = found[part]
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise ImportFailed(f"the weight {name} is no array in the file itself")
+    return found
+
+
+def _array(dataset: h5py.Dataset, name: str) -> Array:
+    import numpy as np
+
+    stored, size = dataset.id.get_storage_size(), math.prod(dataset.shape) * dataset.dtype.itemsize
+    if size > LARGE_BYTES and size > MOST_EXPANSION * stored:
+        raise ImportFailed(f"the weight {name} would unpack to {size:,} bytes from {stored:,}")
+    special = dataset.attrs.get("dtype") == "bfloat16" and dataset.dtype.itemsize == 2
+    if dataset.dtype.kind not in "biuf" and not (special and dataset.dtype.kind == "V"):
+        raise ImportFailed(f"the weight {name} is no array of numbers")
+    array: Array = np.asarray(dataset[()])
+    return array.view(_dtype("bfloat16")) if special else array
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    import numpy as np
+
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+def _is_float(array: Array) -> bool:
+    return array.dtype.kind == "f" or "float" in str(array.dtype)
