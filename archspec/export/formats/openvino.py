@@ -1,0 +1,89 @@
+"""OpenVINO's IR: an .xml file with the graph and a .bin file beside it with the weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from archspec.export.base import Format, Run, Source, cannot_express
+from archspec.export.functions import frozen, quiet, unrolled
+from archspec.optimize.network import Array, Network
+
+
+class OpenVino(Format):
+    """Inputs and outputs by their names; the batch is open. Recurrent layers are written out step by step."""
+
+    NAME = "openvino"
+    SUFFIX = ".xml"
+    NEEDS = {"openvino": "openvino"}  # noqa: RUF012
+    FILES = (".bin",)
+
+    def write(self, source: Source, path: Path) -> None:
+        import openvino
+
+        made = converted(source)
+        with quiet():
+            openvino.save_model(made, str(path), compress_to_fp16=False)
+
+    def open(self, path: Path, source: Source) -> Run:
+        import openvino
+
+        return openvino_run(compiled(openvino.Core().read_model(str(path))), source)
+
+
+def converted(source: Source) -> Any:
+    """The network as OpenVINO's model. Raises ExportFailed."""
+    import openvino
+    import tensorflow as tf
+
+    graph, model = source.graph, source.model
+    steps = unrolled(graph)
+    if steps is not None:  # OpenVINO reads no TensorFlow loops over lists of tensors
+        from archspec.build.weights import built
+
+        model = built(Network(steps, source.network.weights))
+    function = frozen(model, graph)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.io.write_graph(function.graph.as_graph_def(), folder, "frozen.pb", as_text=False)
+        try:
+            with quiet():
+                made = openvino.convert_model(str(Path(folder) / "frozen.pb"))
+        except (RuntimeError, ValueError) as error:
+            raise cannot_express(graph, "OpenVINO", _operations(str(error))) from error
+    by_tensor = {name: port for port in made.inputs for name in port.get_names()}
+    for name, tensor in zip(graph.inputs, function.inputs, strict=True):
+        if tensor.name in by_tensor:
+            by_tensor[tensor.name].set_names({name})
+    places = {name: port for port in made.outputs for name in port.get_names()}
+    for name, tensor in zip(graph.outputs, function.outputs, strict=True):
+        places[tensor.name].set_names({name})
+    return made
+
+
+def _operations(text: str) -> str:
+    """The line that says which operations cannot be converted."""
+    found = [line.strip("- ") for line in text.splitlines() if "No conversion rule" in line or "Failed" in line]
+    return "\n".join([*found, text])
+
+
+def compiled(model: Any, precision: str = "f32") -> Any:
+    """Ready to run. OpenVINO computes in bfloat16 on CPUs that have it, unless told not to: an error of 1 %."""
+    import openvino
+
+    with quiet():
+        return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
+
+
+def openvino_run(ready: Any, source: Source) -> Run:
+    there = {name for port in ready.inputs for name in port.get_names()}
+    outputs = {name: port for port in ready.outputs for name in port.get_names()}
+    request = ready.create_infer_request()
+
+    def run(inputs: Sequence[Array]) -> Mapping[str, Array]:
+        given = {n: x for n, x in zip(source.graph.inputs, inputs, strict=True) if n in there}
+        found = request.infer(given, share_inputs=True)
+        return {name: found[outputs[name]] for name in source.graph.outputs}
+
+    return run
