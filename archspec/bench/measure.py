@@ -151,7 +151,7 @@ def _error(run: Run, inputs: Sequence[Array], expected: Mapping[str, Array]) -> 
 def _interleaved(ready: Sequence[_Ready], seconds: float) -> None:
     """Rounds in which each has one call, until all have had their seconds; who has had them waits."""
     end = time.perf_counter() + 4 * seconds * len(ready)  # where another load makes all slow
-    waiting = [each for each in ready]
+    waiting = list(ready)
     while waiting:
         for each in waiting:
             each.seconds.append(each.timed())

@@ -115,7 +115,7 @@ def _text(found: Measured, opened: Opened, uses: dict[str, str], sizes: list[int
         rows = [[*_row(cell), f"{cell.median / slowest:.2f}" if slowest else ""] for cell in there]
         titles = ["runtime", "network", "median ms", "middle half", "examples/s", "of predict_on_batch"]
         yield ""
-        yield table_text([f"batch {size}", *titles[1:]], rows, 2)
+        yield table_text([f"batch {size}", *titles[1:]], rows, 4)
         for cell in cells:
             if not cell.seconds:
                 yield f"{cell.runtime}, {cell.variant}: not measured, {cell.reason}"

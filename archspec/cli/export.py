@@ -56,8 +56,8 @@ def command(
 
     try:
         format = find_format(name)
-        path = _target(output, format, network, force)
         opened = open_network(network, changes, limits, allow)
+        path = _target(output, format, opened.name, force)
         _choose_backend(format)
         wanted = name not in ("keras", "python") if optimise is None else optimise
         with run_errors():
@@ -91,15 +91,14 @@ class _Judged:
     def before(self) -> dict[str, float]:
         from archspec.export.formats.keras import keras_run
 
-        return self.examples.judge(keras_run(self.source.model, list(self.source.graph.outputs)))
+        return self.examples.judge(keras_run(self.source.original, list(self.source.graph.outputs)))
 
     def after(self, format: Format, path: Path) -> dict[str, float]:
         return self.examples.judge(format.open(path, self.source))
 
 
-def _target(output: Path | None, format: Format, network: str, force: bool) -> Path:
-    stem = Path(network.replace("@", "_")).stem if "." in Path(network).name else Path(network).name
-    path = output or Path(f"{stem}{format.SUFFIX or '_savedmodel'}")
+def _target(output: Path | None, format: Format, name: str, force: bool) -> Path:
+    path = output or Path(f"{name}{format.SUFFIX or '_savedmodel'}")
     if format.SUFFIX and path.suffix != format.SUFFIX:
         raise click.UsageError(f"{format.NAME} is written into {format.SUFFIX} files, got {path}")
     if not path.parent.is_dir():
@@ -127,9 +126,10 @@ def _source(opened: Opened, int8: bool, optimise: bool) -> Source:
     from archspec.optimize.driver import optimize
 
     network = opened.network()
-    if optimise:
-        network = optimize(network, "inference").network
-    return Source(network, built(network), opened.about, opened.has_weights, int8)
+    original = built(network)
+    found = optimize(network, "inference").network if optimise else network
+    model = original if found.graph is network.graph else built(found)
+    return Source(found, model, opened.about, opened.has_weights, int8, original=original)
 
 
 def _text(exported: Exported, has_weights: bool, before: dict[str, float], after: dict[str, float]) -> str:

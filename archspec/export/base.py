@@ -35,7 +35,7 @@ class ExportFailed(Exception):
 class Source:
     """What is written: the network with its weights, and the Keras model that was built of it.
 
-    `about` is a line on where it comes from. `has_weights` is False where the weights are random ones, which only serve
+    `original` is the model that the file must agree with, where the network was optimised. `about` is a line on where it comes from. `has_weights` is False where the weights are random ones, which only serve
     to compare. `samples` are batches of real inputs to calibrate integers with, in the order of the graph's inputs.
     """
 
@@ -45,6 +45,7 @@ class Source:
     has_weights: bool = True
     int8: bool = False
     samples: Sequence[Sequence[Array]] = field(default_factory=tuple)
+    original: keras.Model | None = None
 
     @property
     def graph(self) -> Graph:

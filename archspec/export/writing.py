@@ -74,7 +74,7 @@ def export(source: Source, format: Format, path: Path, tolerance: float | None =
         able = ", ".join(name for name, each in formats().items() if each.INT8)
         raise ExportFailed(f"{format.NAME} is not written with int8", f"the formats with int8 are {able}")
     inputs = random_inputs(source.graph, BATCH, seed)
-    expected = keras_run(source.model, list(source.graph.outputs))(inputs)
+    expected = keras_run(source.original or source.model, list(source.graph.outputs))(inputs)
     tolerance = default_tolerance(source.graph) if tolerance is None else tolerance
     with _draft(path, format) as draft:
         format.write(source, draft)

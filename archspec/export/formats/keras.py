@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,7 +36,9 @@ class Keras(Format):
 def _quantise(source: Source) -> None:
     """Rounds the weights in place. Raises ExportFailed where no layer has any that Keras's quantizer takes."""
     before = {layer.name: layer.dtype_policy for layer in source.model._flatten_layers(include_self=False)}
-    source.model.quantize("int8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # one for each layer that stays as it is
+        source.model.quantize("int8")
     after = {layer.name: layer.dtype_policy for layer in source.model._flatten_layers(include_self=False)}
     if all(before[name] == policy for name, policy in after.items() if name in before):
         raise ExportFailed(

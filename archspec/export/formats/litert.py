@@ -70,13 +70,16 @@ def interpreter(content: bytes, threads: int | None = None) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet():
-        return Interpreter(model_content=content, num_threads=threads or min(THREADS, os.cpu_count() or 1))
+        made = Interpreter(model_content=content, num_threads=threads or min(THREADS, os.cpu_count() or 1))
+        made.allocate_tensors()
+    return made
 
 
 def litert_run(content: bytes, source: Source) -> Run:
     """The file's one signature as a function; its buffers are made anew where the batch changes."""
     opened = interpreter(content)
-    runner = opened.get_signature_runner()
+    with quiet():
+        runner = opened.get_signature_runner()
     names = set(runner.get_input_details())
 
     def run(inputs: Sequence[Array]) -> Mapping[str, Array]:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.export.base import Format, Run, Source, cannot_express
 from archspec.export.functions import frozen, quiet, unrolled
+from archspec.graph.ir import Graph
 from archspec.optimize.network import Array, Network
+
+if TYPE_CHECKING:
+    import keras
 
 
 class OpenVino(Format):
-    """Inputs and outputs by their names; the batch is open. Recurrent layers are written out step by step."""
+    """Inputs and outputs by their names; the batch is open.
+
+    Recurrent layers that it cannot read are written out step by step.
+    """
 
     NAME = "openvino"
     SUFFIX = ".xml"
@@ -35,23 +42,19 @@ class OpenVino(Format):
 
 def converted(source: Source) -> Any:
     """The network as OpenVINO's model. Raises ExportFailed."""
-    import openvino
-    import tensorflow as tf
-
-    graph, model = source.graph, source.model
-    steps = unrolled(graph)
-    if steps is not None:  # OpenVINO reads no TensorFlow loops over lists of tensors
+    graph = source.graph
+    try:
+        function, made = _read(source.model, graph)
+    except (RuntimeError, ValueError) as error:
+        steps = unrolled(graph)
+        if steps is None:
+            raise cannot_express(graph, "OpenVINO", _operations(str(error))) from error
         from archspec.build.weights import built
 
-        model = built(Network(steps, source.network.weights))
-    function = frozen(model, graph)
-    with tempfile.TemporaryDirectory() as folder:
-        tf.io.write_graph(function.graph.as_graph_def(), folder, "frozen.pb", as_text=False)
         try:
-            with quiet():
-                made = openvino.convert_model(str(Path(folder) / "frozen.pb"))
-        except (RuntimeError, ValueError) as error:
-            raise cannot_express(graph, "OpenVINO", _operations(str(error))) from error
+            function, made = _read(built(Network(steps, source.network.weights)), graph)
+        except (RuntimeError, ValueError) as again:
+            raise cannot_express(graph, "OpenVINO", _operations(str(again))) from again
     by_tensor = {name: port for port in made.inputs for name in port.get_names()}
     for name, tensor in zip(graph.inputs, function.inputs, strict=True):
         if tensor.name in by_tensor:
@@ -60,6 +63,17 @@ def converted(source: Source) -> Any:
     for name, tensor in zip(graph.outputs, function.outputs, strict=True):
         places[tensor.name].set_names({name})
     return made
+
+
+def _read(model: keras.Model, graph: Graph) -> tuple[Any, Any]:
+    """The frozen function, and what OpenVINO reads of it. Raises RuntimeError, ValueError."""
+    import openvino
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        function = frozen(model, graph)
+        tf.io.write_graph(function.graph.as_graph_def(), folder, "frozen.pb", as_text=False)
+        return function, openvino.convert_model(str(Path(folder) / "frozen.pb"))
 
 
 def _operations(text: str) -> str:
