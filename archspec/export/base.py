@@ -35,8 +35,9 @@ class ExportFailed(Exception):
 class Source:
     """What is written: the network with its weights, and the Keras model that was built of it.
 
-    `original` is the model that the file must agree with, where the network was optimised. `about` is a line on where it comes from. `has_weights` is False where the weights are random ones, which only serve
-    to compare. `samples` are batches of real inputs to calibrate integers with, in the order of the graph's inputs.
+    `original` is the model that the file must agree with, where the network was optimised. `about` is a line on where
+    it comes from. `has_weights` is False where the weights are random ones, which only serve to compare. `samples`
+    are batches of real inputs to calibrate integers with, in the order of the graph's inputs.
     """
 
     network: Network

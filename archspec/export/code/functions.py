@@ -6,7 +6,7 @@ import keyword
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.export.code.formulas import Written
@@ -19,6 +19,7 @@ FLOW = ("x", "y", "z", "u", "w")  # the tensors that need no name of their own
 RESERVED = frozenset({*keyword.kwlist, *FLOW, "keras", "layers", "ops", "math", "name", "made", "i", "range", "zip",
                       "enumerate", "reused", "Formula", "build_model"})  # fmt: skip
 MULTIPLES = range(2, 9)
+NUMBER = "#"  # begins the keys of the numbers in names
 LEAST_FACTOR = 4  # sizes are multiples of each other; small numbers only happen to be
 
 Place = tuple[int, Key]
@@ -85,8 +86,28 @@ def functions(graph: Graph, root: Scope) -> tuple[list[Function], Body]:
 
 
 def _looped(body: Body) -> Body:
-    body.items, body.outputs = looped(body.items, body.outputs)
+    items, body.outputs = looped(body.items, body.outputs)
+    body.items = [_numbered(item) for item in items]
     return body
+
+
+def _numbered(item: Item) -> Item:
+    """The item with the numbers in its name as arguments: they may differ between uses like any other."""
+    label = ""
+    numbers: list[int] = []
+    for part in re.split(r"((?<!\d)(?:0|[1-9]\d*)(?!\d))", item.label):
+        if part.isdecimal() and part.isascii() and (part == "0" or part[0] != "0"):
+            label += mark(len(numbers))
+            numbers.append(int(part))
+        else:
+            label += part
+    values = dict(item.values) | {f"{NUMBER}{i}": number for i, number in enumerate(numbers)}
+    return replace(item, label=label, values=values, spelt=item.label)
+
+
+def mark(place: int) -> str:
+    """What stands in an item's name for a number of it."""
+    return f"{{{NUMBER}{place}}}"
 
 
 def _levels(root: Scope) -> list[list[Scope]]:
@@ -130,11 +151,16 @@ def _words(body: Body) -> list[str]:
     """What tells forms of a block apart: the parts of its items' names, and how the functions it calls differ."""
     found: dict[str, None] = {}
     for item in body.items:
-        for part in item.label.split(".")[body.scope.inner :]:
-            found[identifier(re.sub(r"(_?\d+|\{i\})$", "", part))] = None
+        for part in item.spelt.split(".")[body.scope.inner :]:
+            found[identifier(plain(part))] = None
         if isinstance(item.made, Function):
             found |= dict.fromkeys(re.split(r"_with(?:out)?_", item.made.name)[1:])
     return list(found)
+
+
+def plain(part: str) -> str:
+    """A part of a name without the number at its end."""
+    return re.sub(r"(_?\d+|\{i\})+$", "", part)
 
 
 # --- parameters ----------------------------------------------------------------------------------
@@ -235,6 +261,8 @@ def _parameter_name(
         key = detail.keys[key] or "number"
     elif key == LAST:
         key = "count"
+    elif key.startswith(NUMBER):
+        key = "number"
     return fresh(f"{key}s" if isinstance(column[0], Each) and not key.endswith("s") else key, taken)
 
 

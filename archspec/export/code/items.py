@@ -62,6 +62,7 @@ class Item:
     turn: int = 0  # the number of its turn where it stands in a loop of the spec's
     start: int | None = None
     carried: tuple[int, ...] = ()
+    spelt: str = ""  # the label in the first of the uses, where its numbers are arguments
 
     @property
     def kind(self) -> Hashable:

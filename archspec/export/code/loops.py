@@ -54,7 +54,9 @@ def _run(items: Sequence[Item], readers: Mapping[int, list[int]], start: int) ->
             if not fits or not _follows(items, readers, start, before, now):
                 break
             run.append(label)
-        if len(run) > max(len(best), 1) or (not best and first.turn == number and not isinstance(first.made, type)):
+        if len(run) > max(len(best), 1) or (
+            not best and first.turn and first.turn == number and not isinstance(first.made, type)
+        ):
             best = run
     return best
 

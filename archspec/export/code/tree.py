@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -29,7 +30,9 @@ class Scope:
     @property
     def base(self) -> str:
         """What its function is called: the block's name, or that of the group."""
-        name = self.uses[0].name if self.uses else self.path[-1].rstrip("0123456789")
+        name = self.uses[0].name if self.uses else self.path[-1]
+        if not self.uses or self.uses[0].kind == "group":  # groups are numbered by hand, or by what saved the model
+            name = re.sub(r"_?\d+$", "", name)
         return name.rpartition(".")[2] or "block"
 
     @property

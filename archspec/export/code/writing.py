@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.export.code.formulas import Written
-from archspec.export.code.functions import FLOW, RESERVED, Function, fresh, identifier
+from archspec.export.code.functions import FLOW, NUMBER, RESERVED, Function, fresh, identifier, plain
 from archspec.export.code.items import LAST, Each, Item, Key, Ref
 from archspec.export.code.layout import INDENT, call_lines, docstring, fold
 from archspec.export.code.values import module_of, text_code, value_code
@@ -77,10 +76,10 @@ class Writer:
 
     def _given(self, item: Item) -> str | None:
         """What the spec calls the item, if it is more than its layer's name."""
-        own = item.label.split(".")[self.function.body.scope.inner :]
-        plain = re.sub(r"_?\d+$", "", own[0] if own else "")
+        own = item.spelt.split(".")[self.function.body.scope.inner :]
+        first = plain(own[0]) if own else ""
         usual = item.made.name if isinstance(item.made, Function) else default_name(item.made)
-        return None if plain in (usual, "expr", "weight", "") else identifier(plain)
+        return None if first in (usual, "expr", "weight", "") else identifier(first)
 
     # --- items ---------------------------------------------------------------------------------------
 
@@ -137,7 +136,7 @@ class Writer:
 
     def _call(self, line: Line, tensors: Sequence[str], target: str, indent: str) -> Iterator[str]:
         item = line.item
-        name = self._name(item, line.turns)
+        name = self._name(line)
         if isinstance(item.made, Function):
             made = ["made"] if item.made.is_shared else []
             arguments = [*tensors, name, *made, *line.arguments_of(item.made)]
@@ -162,11 +161,18 @@ class Writer:
     def _taken(self) -> set[str]:
         return {*self.taken, *self.names.values(), *self.layers.values(), *(p.name for p in self.function.parameters)}
 
-    def _name(self, item: Item, turns: Turns) -> str:
-        label = item.label.replace("{i}", str(turns.number)) if not turns.head else item.label
+    def _name(self, line: Line) -> str:
+        label, turns = line.item.label, line.turns
+        is_open = bool(turns.head)
+        for key in line.item.values:
+            if isinstance(key, str) and key.startswith(NUMBER):
+                code = line.code(key)
+                is_open = is_open or not code.isdecimal()
+                label = label.replace(f"{{{key}}}", code if code.isdecimal() else f"{{{code}}}")
+        label = label if turns.head else label.replace("{i}", str(turns.number))
         if self.prefix:
             return f'f"{{name}}.{label}"'
-        return f'f"{label}"' if turns.head else text_code(label)
+        return f'f"{label}"' if is_open else text_code(label)
 
 
 @dataclass(frozen=True)
