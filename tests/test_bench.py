@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from graphs import GraphBuilder, perceptron
 
 from archspec.bench.base import Runtime, Timed, chosen, runtimes
-from archspec.bench.measure import ALIKE, FEWEST, WARM, Cell, Measured, measure
+from archspec.bench.measure import ALIKE, FEWEST, TURN, WARM, Cell, Measured, measure
 from archspec.build.weights import built
 from archspec.cli import cli
 from archspec.export.base import ExportFailed, Run, Source
@@ -51,7 +51,8 @@ def test_the_runtimes_take_turns() -> None:
     calls: list[str] = []
     fakes = [Fake("a", 0.001, calls=calls), Fake("b", 0.002, calls=calls)]
     found = measure({"original": source()}, fakes, [1], seconds=1e-9)
-    assert calls == ["a"] * WARM + ["b"] * WARM + ["a", "b"] * FEWEST
+    turns = ["a"] * (TURN + 1) + ["b"] * (TURN + 1)
+    assert calls == ["a"] * WARM + ["b"] * WARM + turns * (FEWEST // TURN)
     assert [(cell.runtime, cell.median, len(cell.seconds)) for cell in found.cells] == [
         ("a", 0.001, FEWEST), ("b", 0.002, FEWEST),
     ]  # fmt: skip
