@@ -106,14 +106,20 @@ def blamed(graph: Graph, text: str) -> list[str]:
     return sorted(found, key=list(graph.nodes).index)
 
 
-def cannot_express(graph: Graph, format: str, error: object, help: str | None = None) -> ExportFailed:
-    """The failure of a converter: the layers that it names, by their classes, and the first line it says."""
+def cannot_express(
+    graph: Graph, format: str, error: object, operations: Sequence[str] = (), places: str = ""
+) -> ExportFailed:
+    """The failure of a converter: the layers that it names, or that `places` does, and what it lacks for them.
+
+    Without `operations`, that is the first line it says.
+    """
     text = str(error)
-    layers = blamed(graph, text)
+    layers = blamed(graph, f"{text} {places}")
     named = ", ".join(f"{name} ({type(graph.nodes[name].layer).__name__})" for name in layers[:3])
     more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
     told = f"{format} cannot express {named}{more}" if layers else f"the network cannot be written as {format}"
-    return ExportFailed(f"{told}: {short(text)}", help)
+    reason = f"it has no {', '.join(dict.fromkeys(operations))}" if operations else short(text)
+    return ExportFailed(f"{told}: {reason}")
 
 
 def short(text: str, limit: int = 200) -> str:

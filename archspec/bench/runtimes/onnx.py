@@ -22,5 +22,5 @@ class OnnxRuntime(Runtime):
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         Onnx().write(source, folder / "model.onnx")
-        run = onnx_run(session(folder / "model.onnx"), source)
+        run = onnx_run(session(folder / "model.onnx", source.graph), source)
         return run, timed(lambda: run(inputs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from archspec.export.base import ExportFailed, Format, Run, Source, cannot_expre
 from archspec.export.functions import frozen_folder, quiet, unrolled
 from archspec.optimize.network import Array, Network
 
+_OPERATIONS = re.compile(r'(?:^\s*(?:tf\.|Flex)|error: loc\(callsite\(fused\[")(\w+)', re.MULTILINE)
 THREADS = 4  # at most; small networks gain nothing beyond
 
 
@@ -55,7 +57,7 @@ def converted(source: Source) -> bytes:
                 converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             made: bytes = converter.convert()
     except (ConverterError, RuntimeError, ValueError) as error:
-        raise cannot_express(graph, "LiteRT", error) from error
+        raise cannot_express(graph, "LiteRT", error, _OPERATIONS.findall(str(error))) from error
     return made
 
 

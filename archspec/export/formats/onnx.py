@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 from archspec.export.base import Format, Run, Source, cannot_express
 from archspec.export.functions import quiet, serving, signature
+from archspec.graph.ir import Graph
 from archspec.optimize.network import Array
 
+_OPERATIONS = re.compile(r"(?:No Op registered for|implementation for the node:\S+|find an implementation for) (\w+)")
 OPSET = 18  # of 2022; ONNX Runtime 1.14 and later read it
 
 
@@ -44,15 +47,20 @@ class Onnx(Format):
         onnx.save(made, str(path))
 
     def open(self, path: Path, source: Source) -> Run:
-        return onnx_run(session(path), source)
+        return onnx_run(session(path, source.graph), source)
 
 
-def session(path: Path) -> Any:
+def session(path: Path, graph: Graph) -> Any:
+    """The file in ONNX Runtime. Raises ExportFailed where it has no such operation."""
     import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (state.Fail, state.InvalidGraph, state.NotImplemented, state.RuntimeException) as error:
+        raise cannot_express(graph, "ONNX", error, _OPERATIONS.findall(str(error))) from error
 
 
 def onnx_run(opened: Any, source: Source) -> Run:

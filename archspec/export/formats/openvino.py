@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.export.base import Format, Run, Source, cannot_express
+from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
 from archspec.export.functions import frozen, quiet, unrolled
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array, Network
 
 if TYPE_CHECKING:
     import keras
+
+_OPERATIONS = re.compile(r"No conversion rule found for operations?: (.+)")
 
 
 class OpenVino(Format):
@@ -45,16 +48,13 @@ def converted(source: Source) -> Any:
     graph = source.graph
     try:
         function, made = _read(source.model, graph)
-    except (RuntimeError, ValueError) as error:
+    except ExportFailed:
         steps = unrolled(graph)
         if steps is None:
-            raise cannot_express(graph, "OpenVINO", _operations(str(error))) from error
+            raise
         from archspec.build.weights import built
 
-        try:
-            function, made = _read(built(Network(steps, source.network.weights)), graph)
-        except (RuntimeError, ValueError) as again:
-            raise cannot_express(graph, "OpenVINO", _operations(str(again))) from again
+        function, made = _read(built(Network(steps, source.network.weights)), graph)
     by_tensor = {name: port for port in made.inputs for name in port.get_names()}
     for name, tensor in zip(graph.inputs, function.inputs, strict=True):
         if tensor.name in by_tensor:
@@ -66,20 +66,23 @@ def converted(source: Source) -> Any:
 
 
 def _read(model: keras.Model, graph: Graph) -> tuple[Any, Any]:
-    """The frozen function, and what OpenVINO reads of it. Raises RuntimeError, ValueError."""
+    """The frozen function, and what OpenVINO reads of it. Raises ExportFailed."""
     import openvino
     import tensorflow as tf
+    from openvino import frontend
 
+    failures = (frontend.OpConversionFailure, frontend.OpValidationFailure, frontend.GeneralFailure)
     with tempfile.TemporaryDirectory() as folder, quiet():
         function = frozen(model, graph)
-        tf.io.write_graph(function.graph.as_graph_def(), folder, "frozen.pb", as_text=False)
-        return function, openvino.convert_model(str(Path(folder) / "frozen.pb"))
-
-
-def _operations(text: str) -> str:
-    """The line that says which operations cannot be converted."""
-    found = [line.strip("- ") for line in text.splitlines() if "No conversion rule" in line or "Failed" in line]
-    return "\n".join([*found, text])
+        definition = function.graph.as_graph_def()
+        tf.io.write_graph(definition, folder, "frozen.pb", as_text=False)
+        try:
+            return function, openvino.convert_model(str(Path(folder) / "frozen.pb"))
+        except (*failures, RuntimeError, ValueError) as error:
+            lacking = [name for line in _OPERATIONS.findall(str(error)) for name in line.split(", ")]
+            nodes = [*definition.node, *(node for each in definition.library.function for node in each.node_def)]
+            places = " ".join(node.name for node in nodes if node.op in lacking)
+            raise cannot_express(graph, "OpenVINO", error, lacking, places) from error
 
 
 def compiled(model: Any, precision: str = "f32") -> Any:
