@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.bench.base import Runtime, Timed
-from archspec.export.base import ExportFailed, Run, Source, need
+from archspec.export.base import ExportFailed, Run, Source, need, short
 from archspec.export.formats.keras import keras_run
 from archspec.export.proof import default_tolerance, relative_error
 from archspec.export.samples import random_inputs
@@ -135,8 +135,11 @@ def _prepared(
     stack: ExitStack,
 ) -> _Ready:
     need(runtime.NEEDS, runtime.NAME)
-    run, timed = runtime.prepare(source, inputs, stack)
-    error = _error(run, inputs, expected)
+    try:
+        run, timed = runtime.prepare(source, inputs, stack)
+        error = _error(run, inputs, expected)
+    except (RuntimeError, ValueError, TypeError) as failure:  # what a runtime says of a network that it cannot take
+        raise ExportFailed(short(str(failure))) from failure
     if error > tolerance:
         raise ExportFailed(f"gives something else than Keras: off by {error:.1e} of the outputs' spread")
     for _ in range(WARM):

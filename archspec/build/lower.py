@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ import keras
 from archspec.build.initial import drawn_with_numpy
 from archspec.build.objects import call_arguments, keras_layer
 from archspec.graph.ir import Graph, Node
+from archspec.graph.names import legal_name
 from archspec.graph.weights import broadcasts
 from archspec.layers.base import group_inputs, tensor_parameters
 from archspec.layers.core import InputLayer
@@ -58,12 +58,6 @@ def _uses(graph: Graph) -> Mapping[str, list[Node]]:
         owners[node.name] = owners[node.shares] if node.shares else node.name
         uses.setdefault(owners[node.name], []).append(node)
     return uses
-
-
-def legal_name(name: str) -> str:
-    """The name with what Keras or TensorFlow forbid in a scope's name made underscores."""
-    name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
-    return name if re.match(r"[A-Za-z0-9.]", name) else f"model{name}"
 
 
 def _layer(graph: Graph, uses: list[Node]) -> keras.Layer:

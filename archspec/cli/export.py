@@ -129,7 +129,8 @@ def _source(opened: Opened, int8: bool, optimise: bool) -> Source:
     original = built(network)
     found = optimize(network, "inference").network if optimise else network
     model = original if found.graph is network.graph else built(found)
-    return Source(found, model, opened.about, opened.has_weights, int8, original=original)
+    about, told = opened.about, opened.descriptions
+    return Source(found, model, about, opened.has_weights, int8, original=original, descriptions=told)
 
 
 def _text(exported: Exported, has_weights: bool, before: dict[str, float], after: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ from archspec.cli.common import failure, is_saved_model, open_spec, read_limits,
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.graph.ir import Graph
+    from archspec.language import Document
     from archspec.optimize.network import Network
 
 
@@ -35,6 +36,16 @@ class Opened:
     def has_weights(self) -> bool:
         return self.run is not None or self.read is not None
 
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What the spec says of its blocks, and of those that it uses from other files."""
+        if self.architecture is None:
+            return {}
+        document = self.architecture.document
+        used = {f"{name}.{block}": text for name, each in document.uses.items() for block, text in _told(each).items()}
+        # Within their own file, blocks of another are called without its name.
+        return {name.rpartition(".")[2]: text for name, text in used.items()} | used | _told(document)
+
     def network(self, seed: int = 0) -> Network:
         """The network with its weights; random ones where it has none. Keras's backend must have been chosen.
 
@@ -55,6 +66,10 @@ class Opened:
         model = build(self.graph)
         load_weights(model, trained_model(read_run(self.run)))
         return Network(self.graph, read_weights(model, self.graph))
+
+
+def _told(document: Document) -> dict[str, str]:
+    return {name: block.declared.description for name, block in document.blocks.items() if block.declared.description}
 
 
 def open_network(reference: str, changes: Sequence[str], limits: Sequence[str], allow: Sequence[Path]) -> Opened:

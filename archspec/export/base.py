@@ -47,6 +47,7 @@ class Source:
     int8: bool = False
     samples: Sequence[Sequence[Array]] = field(default_factory=tuple)
     original: keras.Model | None = None
+    descriptions: Mapping[str, str] = field(default_factory=dict)  # of the spec's blocks
 
     @property
     def graph(self) -> Graph:

@@ -268,8 +268,11 @@ def _parameter_name(
 
 def fresh(name: str, taken: Iterable[str]) -> str:
     """The name, with a number behind it where it is taken."""
-    name, count = identifier(name), 1
-    while (made := name if count == 1 else f"{name}_{count}") in taken:
+    name = identifier(name)
+    if name not in taken:
+        return name
+    base, count = re.sub(r"_\d+$", "", name), 2
+    while (made := f"{base}_{count}") in taken:
         count += 1
     return made
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import archspec
 from archspec.export.code.functions import Function, fresh, functions
@@ -14,6 +15,7 @@ from archspec.export.code.tree import scope_tree
 from archspec.export.code.values import text_code, value_code
 from archspec.export.code.writing import Writer, function_lines, taken_names
 from archspec.graph.ir import Graph, Node
+from archspec.graph.names import legal_name
 from archspec.graph.text import types_text
 from archspec.importing import unknown
 from archspec.layers.core import InputLayer
@@ -50,18 +52,20 @@ class Unwritable(ValueError):
     """A network that Python code cannot say: a layer of it is not known."""
 
 
-def python_code(graph: Graph, about: str = "", model_name: str | None = None) -> str:
+def python_code(graph: Graph, about: str = "", descriptions: Mapping[str, str] = MappingProxyType({})) -> str:
     """Keras code that builds the network: the same layers, names, weights and their order. Raises Unwritable.
 
-    `about` is the text at its top.
+    `about` is the text at its top, `descriptions` are those of the spec's blocks by their names.
     """
     if foreign := unknown(graph):
         raise Unwritable(f"Python code cannot be written for layers that archspec does not know: {', '.join(foreign)}")
     made, top = functions(graph, scope_tree(graph))
     whole = Function("build_model", top, 1, inputs=[])
     whole.closed = {(place, key): value for place, item in enumerate(top.items) for key, value in item.values.items()}
-    lines = [line for function in made for line in ("", "", *function_lines(function, _about(graph, function)))]
-    build = list(_build_lines(graph, whole, model_name or graph.name))
+    lines = [
+        line for function in made for line in ("", "", *function_lines(function, _about(graph, function, descriptions)))
+    ]
+    build = list(_build_lines(graph, whole, legal_name(graph.name)))
     own = "".join(f"\n\n{text}" for text in _own_layers(graph))
     helpers = (_FORMULA, _REUSED)
     wanted = (_has_formula(graph), whole.is_shared)
@@ -100,12 +104,14 @@ def _own_layers(graph: Graph) -> Iterator[str]:
             yield (register if part.decorator_list else "") + source
 
 
-def _about(graph: Graph, function: Function) -> str:
+def _about(graph: Graph, function: Function, descriptions: Mapping[str, str]) -> str:
     body = function.body
+    told = next((text.rstrip(".") for use in body.scope.uses if (text := descriptions.get(use.name))), "")
     given = ", ".join(str(graph.type(edge)) for edge in body.inputs)
     result = types_text(tuple(graph.type(edge) for edge in body.edges))
     shapes = f"{given} → {result}"
-    return f"{shapes} at the first of {function.uses} uses." if function.uses > 1 else f"{shapes}."
+    shapes += f" at the first of {function.uses} uses." if function.uses > 1 else "."
+    return f"{told}.\n\n{shapes}" if told else shapes
 
 
 def _build_lines(graph: Graph, whole: Function, name: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Python(Format):
         if source.has_weights:
             about += f'\n\n    model = build_model()\n    model.load_weights("{path.with_suffix(WEIGHTS).name}")'
         try:
-            code = python_code(source.graph, about)
+            code = python_code(source.graph, about, source.descriptions)
         except Unwritable as error:
             raise ExportFailed(str(error)) from None
         path.write_text(code, "utf-8")
