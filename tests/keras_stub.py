@@ -98,5 +98,6 @@ def _namespace(recorder: Recorder) -> dict[str, Any]:
     return {
         "layers": layers, "initializers": objects, "regularizers": objects, "constraints": objects, "saving": saving,
         "Input": given, "ops": types.SimpleNamespace(), "KerasTensor": object, "random": objects,
+        "tree": types.SimpleNamespace(flatten=lambda value: [*value] if isinstance(value, tuple) else [value]),
         "Model": lambda inputs, outputs, name: (inputs, outputs, name),
     }  # fmt: skip

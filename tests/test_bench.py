@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from graphs import GraphBuilder, perceptron
 
 from archspec.bench.base import Runtime, Timed, chosen, runtimes
 from archspec.bench.measure import ALIKE, FEWEST, TURN, WARM, Cell, Measured, measure
@@ -21,6 +20,7 @@ from archspec.cli import cli
 from archspec.export.base import ExportFailed, Run, Source
 from archspec.export.formats.keras import keras_run
 from archspec.export.samples import random_network
+from tests.graphs import GraphBuilder, perceptron
 
 
 def source() -> Source:

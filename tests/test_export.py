@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from graphs import GraphBuilder, attention, conv_bn, many_to_many, perceptron, siamese
 
 from archspec.build.weights import built
 from archspec.cli import cli
@@ -23,6 +22,7 @@ from archspec.export.formats.savedmodel import SavedModel
 from archspec.export.samples import random_inputs, random_network
 from archspec.export.writing import export, find_format
 from archspec.graph.ir import Graph
+from tests.graphs import GraphBuilder, attention, conv_bn, many_to_many, perceptron, siamese
 
 DIGITS = """
 archspec: 1

@@ -9,17 +9,21 @@ from archspec.graph.text import changed_arguments
 from archspec.layers.base import Layer, Model, call_fields, first_argument, snake_case
 from archspec.layers.objects import Object
 from archspec.layers.objects.base import first_argument as object_argument
+from archspec.layers.objects.initializers import Constant
 
 
 def value_code(value: object) -> str:
-    """An argument's value. Objects without arguments go by their names, as Keras takes them."""
+    """An argument's value. Initializers without arguments go by their names.
+
+    But for `constant`: Keras does not make one without its value.
+    """
     if isinstance(value, Each | Listed):
         return f"[{', '.join(map(value_code, value.values))}]"
     if isinstance(value, Layer):
         return layer_code(value)
     if isinstance(value, Object):
         arguments = _arguments(value, object_argument(type(value)))
-        if not arguments and value.KERAS == "initializers":
+        if not arguments and value.KERAS == "initializers" and not isinstance(value, Constant):
             return text_code(snake_case(type(value).__name__))
         return f"keras.{value.KERAS}.{type(value).__name__}({', '.join(arguments)})"
     if isinstance(value, Model):

@@ -15,6 +15,9 @@ from archspec.graph.text import same_value
 from archspec.layers.base import Layer, call_fields, default_name, first_argument, group_inputs, tensor_parameters
 from archspec.layers.formula import Formula
 
+# Layers that give a list within their outputs: the states of a cell, or of a stack of cells.
+_NESTED_OUTPUTS = frozenset({"LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells", "RNN", "Bidirectional"})
+
 
 @dataclass(frozen=True)
 class Turns:
@@ -143,6 +146,8 @@ class Writer:
             yield from call_lines(f"{target}{item.made.name}", arguments, "", indent)
             return
         end = f"({', '.join(line.called_with(item.made, tensors))})"
+        if item.outputs > 1 and item.made.__name__ in _NESTED_OUTPUTS:
+            target, end = f"{target}keras.tree.flatten(", f"{end})"
         if item.again is not None:
             yield f"{indent}{target}{self.layers[item.again]}{end}"
             return
@@ -239,11 +244,34 @@ class Line:
         if not takes or (issubclass(cls, Formula) and len(tensors) == 1):
             return [tensors[0], *options]
         positional, named = group_inputs(cls, tuple(name for name, _ in self.item.inputs), tuple(tensors))
+        sizes = self._state_sizes()
+        for name in {"initial_state", "states"} & named.keys() if sizes else ():
+            named[name] = tuple(_nested(named[name], sizes))
         if positional:
             return [f"[{', '.join(positional)}]", *_named(named), *options]
         first = named.pop(takes[0].name)
         given = f"[{', '.join(first)}]" if isinstance(first, tuple) else str(first)
         return [given, *_named(named), *options]
+
+    def _state_sizes(self) -> list[int]:
+        """How many states each cell of a stack has, which Keras takes cell by cell; empty where there is no stack."""
+        for key in ("cells", "cell", "layer"):
+            value = self.function.closed.get((self.place, key))
+            if key == "layer" and value is not None:
+                value = getattr(value, "cell", None)
+            cells = value if isinstance(value, tuple) else getattr(value, "cells", None)
+            if cells:
+                sizes = [2 if type(cell).__name__ == "LSTMCell" else 1 for cell in cells]
+                return sizes * (2 if key == "layer" else 1)
+        return []
+
+
+def _nested(states: Sequence[str], sizes: Sequence[int]) -> Iterator[str]:
+    """The states of a stack of cells, those of each cell in a list if they are several."""
+    rest = iter(states)
+    for size in sizes:
+        own = [next(rest) for _ in range(size)]
+        yield own[0] if size == 1 else f"[{', '.join(own)}]"
 
 
 def _named(tensors: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-from archspec.export.base import ExportFailed, Format, Run, Source
+from archspec.export.base import ExportFailed, Format, Run, Source, short
 from archspec.export.code import Unwritable, python_code
 from archspec.export.formats.keras import keras_run
 
@@ -34,7 +34,10 @@ class Python(Format):
 
     def open(self, path: Path, source: Source) -> Run:
         """The model that the code builds, with the weights of the file, or those that are compared with."""
-        model = runpy.run_path(str(path))["build_model"]()
+        try:
+            model = runpy.run_path(str(path))["build_model"]()
+        except (ValueError, TypeError) as error:  # layers that work in a spec alone, such as Equalization
+            raise ExportFailed(f"Keras cannot build the network by itself: {short(str(error))}") from error
         told = [(w.path, tuple(w.shape), w.dtype) for w in model.weights]
         wanted = [(w.path, tuple(w.shape), w.dtype) for w in source.model.weights]
         assert told == wanted, "the code has other weights than the network"
