@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from archspec.bench.base import Runtime, Timed, chosen, runtimes
-from archspec.bench.measure import ALIKE, FEWEST, TURN, WARM, Cell, Measured, measure
+from archspec.bench.measure import ALIKE, FEWEST, SETTLE, WARM, Cell, Measured, measure
 from archspec.build.weights import built
 from archspec.cli import cli
 from archspec.export.base import ExportFailed, Run, Source
@@ -51,11 +51,16 @@ def test_the_runtimes_take_turns() -> None:
     calls: list[str] = []
     fakes = [Fake("a", 0.001, calls=calls), Fake("b", 0.002, calls=calls)]
     found = measure({"original": source()}, fakes, [1], seconds=1e-9)
-    turns = ["a"] * (TURN + 1) + ["b"] * (TURN + 1)
-    assert calls == ["a"] * WARM + ["b"] * WARM + turns * (FEWEST // TURN)
+    turns = ["a"] * (settling(0.001) + 2) + ["b"] * (settling(0.002) + 2)
+    assert calls == ["a"] * WARM + ["b"] * WARM + turns * (FEWEST // 2)
     assert [(cell.runtime, cell.median, len(cell.seconds)) for cell in found.cells] == [
         ("a", 0.001, FEWEST), ("b", 0.002, FEWEST),
     ]  # fmt: skip
+
+
+def settling(seconds: float) -> int:
+    """The calls of a turn that do not count."""
+    return next(n for n in range(1, 1000) if sum([seconds] * n) >= SETTLE)
 
 
 def test_what_gives_something_else_is_not_measured() -> None:

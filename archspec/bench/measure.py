@@ -18,7 +18,8 @@ from archspec.optimize.network import Array
 
 SECONDS = 1.0  # of measuring for each cell of the table
 FEWEST, MOST = 6, 200  # calls
-TURN = 2  # calls in a row that count; one before them does not: others' threads still spin, and caches are cold
+# Threads of the runtime before may still spin, and caches are cold: a turn begins with calls that do not count.
+SETTLE, TURN = 0.05, 0.1  # seconds of a turn that do not count, and that do
 WARM = 2  # calls that are not counted: buffers are made, and some runtimes choose their kernels
 ALIKE = 1.03  # medians within this factor are not told apart
 
@@ -158,11 +159,19 @@ def _interleaved(ready: Sequence[_Ready], seconds: float) -> None:
     waiting = list(ready)
     while waiting:
         for each in waiting:
-            each.timed()
-            each.seconds.extend(each.timed() for _ in range(TURN))
+            _for(SETTLE, 1, each.timed)
+            each.seconds.extend(_for(min(TURN, seconds), 2, each.timed))
         late = time.perf_counter() > end
         waiting = [
             each
             for each in waiting
             if len(each.seconds) < FEWEST or (sum(each.seconds) < seconds and len(each.seconds) < MOST and not late)
         ]
+
+
+def _for(seconds: float, fewest: int, timed: Timed) -> list[float]:
+    """The seconds of calls in a row, so long and so many at least."""
+    found: list[float] = []
+    while len(found) < fewest or (sum(found) < seconds and len(found) < MOST):
+        found.append(timed())
+    return found
