@@ -22,7 +22,7 @@ class Runtime(ABC):
     """One runtime. NEEDS holds the modules that it takes and the extra that brings them.
 
     USE says how a user runs a network so. PLACE orders the table, and decides between equals: the less is needed, the
-    earlier. SLOW ones are measured only where they are named, or all are asked for.
+    earlier.
     """
 
     NAME: ClassVar[str]

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from archspec.diagnostics import did_you_mean
-from archspec.export.base import ExportFailed, Format, Run, Source, formats, need
+from archspec.export.base import ExportFailed, Format, Source, formats, need
 from archspec.export.formats.keras import keras_run
 from archspec.export.proof import default_tolerance, relative_error
 from archspec.export.samples import random_inputs
@@ -29,7 +29,7 @@ BATCH = 3  # of the check: neither 1, which broadcasts, nor an even number that 
 class Exported:
     """What was written: its files, and the largest error of each output relative to its spread.
 
-    `uncompared` are outputs that draw at random in each call. `run` is the file in its runtime.
+    `tolerance` is None where integers are not compared. `uncompared` are outputs that draw at random in each call.
     """
 
     path: Path
@@ -132,15 +132,3 @@ def _sizes(folder: Path) -> dict[str, int]:
         made.name: sum(f.stat().st_size for f in ([made] if made.is_file() else made.rglob("*")) if f.is_file())
         for made in sorted(folder.iterdir())
     }
-
-
-def batches(values: Sequence[Array], size: int) -> Iterator[list[Array]]:
-    """Examples of each input, so many at a time."""
-    for start in range(0, len(values[0]), size):
-        yield [value[start : start + size] for value in values]
-
-
-def by_batches(run: Run, values: Sequence[Array], size: int) -> dict[str, Array]:
-    """What a runtime gives for all examples."""
-    parts = [run(batch) for batch in batches(values, size)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from archspec.bench.base import Runtime, Timed
 from archspec.export.base import ExportFailed, Run, Source, short
@@ -22,7 +22,7 @@ _WORKER = "from archspec.bench.worker import main; main()"
 
 class Jax(Runtime):
     NAME = "jax"
-    NEEDS = {"jax": "jax"}  # noqa: RUF012
+    NEEDS: ClassVar[Mapping[str, str]] = {"jax": "jax"}
     USE = "KERAS_BACKEND=jax, and jax.jit of model.stateless_call"
     PLACE = 6
 

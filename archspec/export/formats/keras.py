@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archspec.export.base import ExportFailed, Format, Run, Source
 from archspec.optimize.network import Array
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Keras(Format):
@@ -26,8 +31,7 @@ class Keras(Format):
     def open(self, path: Path, source: Source) -> Run:
         import keras
 
-        import archspec.build  # noqa: F401  # registers archspec's own layers
-
+        importlib.import_module("archspec.build")  # which registers archspec's own layers
         # The file was written a moment ago by this process.
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         return keras_run(model, list(source.graph.outputs))
@@ -47,12 +51,12 @@ def _quantise(source: Source) -> None:
         )
 
 
-def keras_run(model: object, names: Sequence[str]) -> Run:
+def keras_run(model: keras.Model, names: Sequence[str]) -> Run:
     """A Keras model as a function of arrays."""
     import keras
 
     def run(inputs: Sequence[Array]) -> Mapping[str, Array]:
-        made = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)  # type: ignore[operator]
+        made = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
         named = made if isinstance(made, dict) else {names[0]: made}
         return {name: keras.ops.convert_to_numpy(value) for name, value in named.items()}
 

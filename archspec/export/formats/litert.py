@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
 from archspec.export.functions import frozen_folder, quiet, unrolled
@@ -25,7 +25,7 @@ class LiteRt(Format):
 
     NAME = "litert"
     SUFFIX = ".tflite"
-    NEEDS = {"ai_edge_litert": "litert"}  # noqa: RUF012
+    NEEDS: ClassVar[Mapping[str, str]] = {"ai_edge_litert": "litert"}
     INT8 = True
 
     def write(self, source: Source, path: Path) -> None:

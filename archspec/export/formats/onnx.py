@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from archspec.export.base import Format, Run, Source, cannot_express
 from archspec.export.functions import quiet, serving, signature
@@ -22,7 +22,7 @@ class Onnx(Format):
 
     NAME = "onnx"
     SUFFIX = ".onnx"
-    NEEDS = {"tf2onnx": "onnx", "onnx": "onnx", "onnxruntime": "onnx"}  # noqa: RUF012
+    NEEDS: ClassVar[Mapping[str, str]] = {"tf2onnx": "onnx", "onnx": "onnx", "onnxruntime": "onnx"}
 
     def write(self, source: Source, path: Path) -> None:
         import onnx

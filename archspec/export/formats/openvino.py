@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
 from archspec.export.functions import frozen, quiet, unrolled
@@ -27,7 +27,7 @@ class OpenVino(Format):
 
     NAME = "openvino"
     SUFFIX = ".xml"
-    NEEDS = {"openvino": "openvino"}  # noqa: RUF012
+    NEEDS: ClassVar[Mapping[str, str]] = {"openvino": "openvino"}
     FILES = (".bin",)
 
     def write(self, source: Source, path: Path) -> None:

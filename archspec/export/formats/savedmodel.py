@@ -30,12 +30,11 @@ class SavedModel(Format):
 
         with quiet():
             loaded = tf.saved_model.load(str(path))
-        serve = loaded.signatures["serving_default"]
         names = list(source.graph.inputs)
 
         def run(inputs: Sequence[Array]) -> Mapping[str, Array]:
-            made = serve(**dict(zip(names, tensors(inputs), strict=True)))
+            # Looked up each time: a signature alone does not keep the weights.
+            made = loaded.signatures["serving_default"](**dict(zip(names, tensors(inputs), strict=True)))
             return {name: value.numpy() for name, value in made.items()}
 
-        vars(serve)["kept"] = loaded  # a signature alone lets go of the weights
         return run
