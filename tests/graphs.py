@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.graph.ir import Edge, Graph, Node, as_tuple
 from archspec.layers import parse_layer
-from archspec.layers.base import Layer, group_inputs, tensor_parameters
+from archspec.layers.base import Example, Layer, group_inputs, tensor_parameters
 from archspec.layers.objects import snake_case
 from archspec.tensor import Shape, TensorType
 
@@ -66,6 +66,23 @@ class GraphBuilder:
         for edge in results:
             outputs["output" if not outputs else f"output{len(outputs) + 1}"] = edge
         return Graph(self.name, dict(self.nodes), tuple(self.inputs), outputs)
+
+
+def example_graph(name: str, example: Example) -> Graph:
+    """A layer's example on inputs of its own, as `scope.layer`."""
+    builder = GraphBuilder(name)
+
+    def given(value: Any) -> Edge | list[Edge]:
+        """Inputs of the types; a tuple of types gives several tensors."""
+        if isinstance(value, tuple) and any(isinstance(v, tuple | TensorType) for v in value):
+            return [edge for v in value for edge in [given(v)] if isinstance(edge, Edge)]
+        tensor = value if isinstance(value, TensorType) else TensorType(value)
+        return builder.input(f"input{len(builder.inputs)}", tensor.shape, tensor.dtype)
+
+    named = {key: given(value) for key, value in example.named.items()}
+    builder.apply({name: example.arguments}, *map(given, example.inputs), name="scope.layer", **named)
+    count = len(builder.nodes["scope.layer"].outputs)
+    return builder.graph(**{f"output{i}": Edge("scope.layer", i) for i in range(count)})
 
 
 def _assign(

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archspec.graph.ir import Edge, Graph
+from archspec.graph.ir import Graph
 from archspec.layers import catalogue
 from archspec.layers.base import Example
 from archspec.tensor import TensorType
 from tests import graphs
-from tests.graphs import GraphBuilder
+from tests.graphs import GraphBuilder, example_graph
 
 keras = pytest.importorskip("keras")
 
@@ -75,22 +75,6 @@ def examples() -> Iterator[Any]:
         if name == cls.__name__ != "InputLayer":
             for i, example in enumerate(cls.EXAMPLES):
                 yield pytest.param(name, example, id=f"{name}-{i}")
-
-
-def example_graph(name: str, example: Example) -> Graph:
-    builder = GraphBuilder(name)
-
-    def given(value: Any) -> Edge | list[Edge]:
-        """Inputs of the types; a tuple of types gives several tensors."""
-        if isinstance(value, tuple) and any(isinstance(v, tuple | TensorType) for v in value):
-            return [edge for v in value for edge in [given(v)] if isinstance(edge, Edge)]
-        tensor = value if isinstance(value, TensorType) else TensorType(value)
-        return builder.input(f"input{len(builder.inputs)}", tensor.shape, tensor.dtype)
-
-    named = {key: given(value) for key, value in example.named.items()}
-    builder.apply({name: example.arguments}, *map(given, example.inputs), name="scope.layer", **named)
-    count = len(builder.nodes["scope.layer"].outputs)
-    return builder.graph(**{f"output{i}": Edge("scope.layer", i) for i in range(count)})
 
 
 @pytest.mark.parametrize("name, example", list(examples()))

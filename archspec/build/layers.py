@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from keras import ops
 
 from archspec.layers import formula
 from archspec.layers.evaluator import evaluate, parse
-from archspec.layers.ops import elementwise
 from archspec.layers.ops.arguments import find
 from archspec.tensor import TensorType
 
@@ -85,7 +83,7 @@ class Formula(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         self.expression = expression
         self.arguments = tuple(arguments)
-        self.supports_masking = len(self.arguments) == 1 and _is_elementwise(expression)
+        self.supports_masking = formula.keeps_mask(expression, self.arguments)
 
     def call(self, inputs: Any) -> Any:
         names = dict(zip(self.arguments, _listed(inputs), strict=True))
@@ -320,14 +318,3 @@ def _function(name: str) -> Any:
 
 def _listed(inputs: Any) -> list[Any]:
     return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-
-
-def _is_elementwise(expression: str) -> bool:
-    for node in ast.walk(parse(expression)):
-        if isinstance(node, ast.Subscript | ast.MatMult):
-            return False
-        if isinstance(node, ast.Call):
-            assert isinstance(node.func, ast.Name)
-            if find(node.func.id).__module__ != elementwise.__name__:
-                return False
-    return True

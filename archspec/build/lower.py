@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,14 +12,14 @@ import keras
 from archspec.build.initial import drawn_with_numpy
 from archspec.build.objects import call_arguments, keras_layer
 from archspec.graph.ir import Graph, Node
+from archspec.graph.names import legal_name
+from archspec.graph.weights import broadcasts
 from archspec.layers.base import group_inputs, tensor_parameters
 from archspec.layers.core import InputLayer
-from archspec.layers.merging import Add, Average, Maximum, Minimum, Multiply, Subtract
 from archspec.layers.weight import Weight
 from archspec.tensor import TensorType
 
 Tensors = dict[str, list[keras.KerasTensor]]
-BROADCASTING = (Add, Subtract, Multiply, Average, Maximum, Minimum)
 
 
 def build(graph: Graph) -> keras.Model:
@@ -61,30 +60,12 @@ def _uses(graph: Graph) -> Mapping[str, list[Node]]:
     return uses
 
 
-def legal_name(name: str) -> str:
-    """The name with what Keras or TensorFlow forbid in a scope's name made underscores."""
-    name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
-    return name if re.match(r"[A-Za-z0-9.]", name) else f"model{name}"
-
-
 def _layer(graph: Graph, uses: list[Node]) -> keras.Layer:
     owner = uses[0]
     layer = keras_layer(owner.layer, name=owner.name, trainable=owner.trainable)
     if isinstance(owner.layer, Weight):
-        layer.per_example = not all(_broadcasts(graph, use) for use in uses)
+        layer.per_example = not all(broadcasts(graph, use) for use in uses)
     return layer
-
-
-def _broadcasts(graph: Graph, node: Node) -> bool:
-    """Whether a weight needs no copy for each example: all that read it broadcast it over a tensor that has them."""
-    if any(edge.node == node.name for edge in graph.outputs.values()):
-        return False
-    readers = [graph.nodes[name] for name in graph.readers[node.name]]
-    return all(
-        isinstance(reader.layer, BROADCASTING)
-        and any(not isinstance(graph.nodes[edge.node].layer, Weight) for edge in reader.inputs)
-        for reader in readers
-    )
 
 
 def _call(layer: keras.Layer, node: Node, tensors: Tensors, first: keras.KerasTensor) -> list[keras.KerasTensor]:

@@ -16,7 +16,7 @@ import click
 from archspec import __version__
 
 COMMANDS = ("new", "check", "summary", "show", "draw", "diff", "build", "optimize", "plan", "train", "runs", "evaluate",
-            "predict", "weights", "layers", "schema", "explain", "doctor", "completion")  # fmt: skip
+            "predict", "export", "bench", "weights", "layers", "schema", "explain", "doctor", "completion")  # fmt: skip
 
 # Most commands live for half a second, and make classes that stay: looking for garbage among them took a quarter of it.
 _COLLECT_EVERY = 200_000

@@ -1,1 +1,1 @@
-"""Networks leave for other tools here, and their equality is proven on numbers."""
+"""Networks written for other runtimes: one format a file, each checked by running it against Keras; and proofs."""

@@ -68,7 +68,7 @@ def changed_arguments(layer: Model) -> Iterator[tuple[str, object]]:
     """The arguments that differ from the defaults: Keras's first, the others, last those that every layer has."""
     for name, default in _defaults(type(layer)):
         value = getattr(layer, name)
-        if not _same(value, default):
+        if not same_value(value, default):
             yield name, value
 
 
@@ -85,10 +85,10 @@ def _first(cls: type[Model]) -> str | None:
     return object_argument(cls) if issubclass(cls, Object) else first_argument(cls)
 
 
-def _same(value: object, default: object) -> bool:
+def same_value(value: object, default: object) -> bool:
     """Whether a value means the default: `1` does where it is `(1, 1)`; True does not where it is 1."""
     if isinstance(default, tuple) and not isinstance(value, tuple):
-        return bool(default) and all(_same(value, one) for one in default)
+        return bool(default) and all(same_value(value, one) for one in default)
     return isinstance(value, bool) == isinstance(default, bool) and value == default
 
 

@@ -13,6 +13,7 @@ from pydantic import field_validator
 from archspec.layers.base import Layer, Outputs
 from archspec.layers.evaluator import FormulaError, evaluate, parse
 from archspec.layers.ops import arguments as calls
+from archspec.layers.ops import elementwise
 from archspec.layers.ops import functions as rules
 from archspec.layers.ops.promotion import FLOATS
 from archspec.tensor import Array, ShapeError, TensorType
@@ -133,6 +134,20 @@ def _is_activation(name: str) -> bool:
     if rule is None or not rule.__module__.endswith(".nn") or len(_tensors(name)) != 1:
         return False
     return "normal" not in name
+
+
+def keeps_mask(expression: str, arguments: Sequence[str]) -> bool:
+    """Whether a mask of the formula's tensor is one of its result: each element comes from the same element of it."""
+    if len(arguments) != 1:
+        return False
+    for node in ast.walk(parse(expression)):
+        if isinstance(node, ast.Subscript | ast.MatMult):
+            return False
+        if isinstance(node, ast.Call):
+            assert isinstance(node.func, ast.Name)
+            if calls.find(node.func.id).__module__ != elementwise.__name__:
+                return False
+    return True
 
 
 def _tensors(name: str) -> list[str]:

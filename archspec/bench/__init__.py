@@ -1,0 +1,1 @@
+"""Networks measured under each runtime that is installed, and judged on their data."""

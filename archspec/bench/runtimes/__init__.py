@@ -1,0 +1,1 @@
+"""One way of running a network a file."""

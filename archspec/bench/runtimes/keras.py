@@ -1,0 +1,38 @@
+"""Keras itself: `predict`, which is made for many batches, and `predict_on_batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from archspec.bench.base import Runtime, Timed, timed
+from archspec.export.base import Run, Source
+from archspec.export.formats.keras import keras_run
+from archspec.optimize.network import Array
+
+
+def _given(inputs: Sequence[Array]) -> Any:
+    return list(inputs) if len(inputs) > 1 else inputs[0]
+
+
+class Predict(Runtime):
+    NAME = "predict"
+    USE = "model.predict(x)"
+    PLACE = 1
+
+    def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:
+        x, size = _given(inputs), len(inputs[0])
+        run = keras_run(source.model, list(source.graph.outputs))
+        return run, timed(lambda: source.model.predict(x, batch_size=size, verbose=0))
+
+
+class PredictOnBatch(Runtime):
+    NAME = "predict_on_batch"
+    USE = "model.predict_on_batch(x)"
+    PLACE = 2
+
+    def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:
+        x = _given(inputs)
+        run = keras_run(source.model, list(source.graph.outputs))
+        return run, timed(lambda: source.model.predict_on_batch(x))

@@ -1,0 +1,148 @@
+"""archspec export"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from archspec.cli.common import failure, print_json, run_errors, spec_options
+
+if TYPE_CHECKING:
+    from archspec.cli.networks import Opened
+    from archspec.export.base import Format, Source
+    from archspec.export.writing import Exported
+
+
+@click.command("export")
+@click.argument("network", metavar="RUN|MODEL.keras|SPEC[@VARIANT]")
+@click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
+@click.option("--to", "name", required=True, metavar="FORMAT", help="keras, litert, onnx, openvino, python, savedmodel")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="Default: the network's name.")
+@click.option("--int8", is_flag=True, help="Weights and activations as integers, calibrated on examples of the data.")
+@click.option("--examples", default=200, show_default=True, type=click.IntRange(1), help="To calibrate integers with.")
+@click.option("--optimize/--no-optimize", "optimise", default=None, help="Default: yes, but for keras and python.")
+@click.option("--tolerance", type=click.FloatRange(0, min_open=True), help="Default: 1e-4 of an output's spread.")
+@click.option("--force", is_flag=True, help="Replace the output if it is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@spec_options
+def command(
+    network: str, changes: tuple[str, ...], name: str, output: Path | None, int8: bool, examples: int,
+    optimise: bool | None, tolerance: float | None, force: bool, as_json: bool, limits: tuple[str, ...],
+    allow: tuple[Path, ...],
+) -> None:  # fmt: skip
+    """Write a network for another runtime, and check that it gives there what Keras gives.
+
+    \b
+        keras        a .keras file
+        litert       LiteRT (TensorFlow Lite), .tflite
+        onnx         ONNX, for ONNX Runtime and others
+        openvino     OpenVINO's IR: .xml and .bin
+        python       readable Keras code that builds the network without archspec
+        savedmodel   a folder for TensorFlow and its server
+
+    \b
+        archspec export runs/digits_cnn-001 --to onnx -o digits.onnx
+        archspec export runs/digits_cnn-001 --to litert --int8 -o digits.tflite
+        archspec export resnet.yaml@resnet50 --to python -o resnet50.py
+
+    The file is run in its own runtime on random inputs; one that gives something else is not kept. A spec that was not
+    trained gets random weights. What was learnt goes into the file; for python it lies beside it, in .weights.h5.
+    """
+    from archspec.cli.networks import open_network
+    from archspec.export.base import ExportFailed
+    from archspec.export.writing import export, find_format
+
+    try:
+        format = find_format(name)
+        opened = open_network(network, changes, limits, allow)
+        path = _target(output, format, opened.name, force)
+        _choose_backend(format)
+        wanted = name not in ("keras", "python") if optimise is None else optimise
+        with run_errors():
+            source = _source(opened, int8, wanted)
+            judged = _Judged(opened, source, examples) if int8 else None
+            source = judged.source if judged else source
+            before = judged.before() if judged else {}
+            exported = export(source, format, path, tolerance)
+            after = judged.after(format, path) if judged else {}
+    except ExportFailed as error:
+        raise failure(str(error) + (f"\nhelp: {error.help}" if error.help else "")) from None
+    except OSError as error:
+        raise failure(f"cannot write {output or network}: {error.strerror or error}") from None
+    if as_json:
+        print_json(exported.to_json() | ({"before": before, "after": after} if int8 else {}))
+    else:
+        click.echo(_text(exported, opened.has_weights, before, after))
+
+
+class _Judged:
+    """Integers need examples: to calibrate them, and to say what they cost."""
+
+    def __init__(self, opened: Opened, source: Source, examples: int) -> None:
+        from dataclasses import replace
+
+        from archspec.bench.examples import read_examples
+
+        self.examples = read_examples(opened.architecture, opened.run)
+        self.source = replace(source, int8=True, samples=[self.examples.calibration(examples)])
+
+    def before(self) -> dict[str, float]:
+        from archspec.export.formats.keras import keras_run
+
+        return self.examples.judge(keras_run(self.source.original, list(self.source.graph.outputs)))
+
+    def after(self, format: Format, path: Path) -> dict[str, float]:
+        return self.examples.judge(format.open(path, self.source))
+
+
+def _target(output: Path | None, format: Format, name: str, force: bool) -> Path:
+    path = output or Path(f"{name}{format.SUFFIX or '_savedmodel'}")
+    if format.SUFFIX and path.suffix != format.SUFFIX:
+        raise click.UsageError(f"{format.NAME} is written into {format.SUFFIX} files, got {path}")
+    if not path.parent.is_dir():
+        raise failure(f"cannot write {path}: there is no folder {path.parent}")
+    there = [p for p in (path, *(path.with_suffix(suffix) for suffix in format.FILES)) if p.exists()]
+    if there and not force:
+        raise failure(f"{there[0]} is there already; --force replaces it")
+    if path.is_dir() and (format.SUFFIX or not (path / "saved_model.pb").is_file()):
+        raise failure(f"{path} is a folder of something else, and is not replaced")
+    return path
+
+
+def _choose_backend(format: Format) -> None:
+    from archspec.train.environment import choose_backend
+
+    try:
+        choose_backend(format.BACKEND)
+    except RuntimeError as error:
+        raise failure(str(error)) from None
+
+
+def _source(opened: Opened, int8: bool, optimise: bool) -> Source:
+    from archspec.build.weights import built
+    from archspec.export.base import Source
+    from archspec.optimize.driver import optimize
+
+    network = opened.network()
+    original = built(network)
+    found = optimize(network, "inference").network if optimise else network
+    model = original if found.graph is network.graph else built(found)
+    about, told = opened.about, opened.descriptions
+    return Source(found, model, about, opened.has_weights, int8, original=original, descriptions=told)
+
+
+def _text(exported: Exported, has_weights: bool, before: dict[str, float], after: dict[str, float]) -> str:
+    lines = [f"{name}: {size:,} bytes" for name, size in exported.files.items()]
+    if exported.tolerance is not None:
+        lines.append(
+            f"the same as Keras on random inputs: largest error {exported.error:.1e} of an output's spread"
+            f" (tolerance {exported.tolerance:.0e})"
+        )
+    if exported.uncompared:
+        lines.append(f"not compared, as they are drawn at random in each call: {', '.join(exported.uncompared)}")
+    if not has_weights:
+        lines.append("the network was not trained: its weights are random")
+    lines += [f"{name}: {before[name]:.4f} before, {after[name]:.4f} with integers" for name in before]
+    return "\n".join(lines)

@@ -1,0 +1,130 @@
+"""What a format is: how a network is written in it, and how the file is run again."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from archspec.graph.ir import Graph
+from archspec.optimize.network import Array, Network
+
+if TYPE_CHECKING:
+    import keras
+
+# Takes a batch for each input, in the graph's order; gives each output by its name.
+Run = Callable[[Sequence[Array]], Mapping[str, Array]]
+
+
+class ExportFailed(Exception):
+    """A network cannot be written, or what was written is not the network: why, and how to mend it."""
+
+    def __init__(self, message: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is written: the network with its weights, and the Keras model that was built of it.
+
+    `original` is the model that the file must agree with, where the network was optimised. `about` is a line on where
+    it comes from. `has_weights` is False where the weights are random ones, which only serve to compare. `samples`
+    are batches of real inputs to calibrate integers with, in the order of the graph's inputs.
+    """
+
+    network: Network
+    model: keras.Model
+    about: str = ""
+    has_weights: bool = True
+    int8: bool = False
+    samples: Sequence[Sequence[Array]] = field(default_factory=tuple)
+    original: keras.Model | None = None
+    descriptions: Mapping[str, str] = field(default_factory=dict)  # of the spec's blocks
+
+    @property
+    def graph(self) -> Graph:
+        return self.network.graph
+
+
+class Format(ABC):
+    """One format, alone in its module of `archspec.export.formats`.
+
+    NEEDS holds the modules that it takes and the extra of archspec's that brings them; SUFFIX is empty for a folder.
+    FILES are the further files that it writes, by what stands for the suffix.
+    """
+
+    NAME: ClassVar[str]
+    SUFFIX: ClassVar[str]
+    NEEDS: ClassVar[Mapping[str, str]] = {}
+    INT8: ClassVar[bool] = False
+    BACKEND: ClassVar[str | None] = "tensorflow"  # that Keras must run on; None: any
+    FILES: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def write(self, source: Source, path: Path) -> None:
+        """Writes the network, whose weights it takes from the model. Raises ExportFailed."""
+
+    @abstractmethod
+    def open(self, path: Path, source: Source) -> Run:
+        """The file in its own runtime."""
+
+
+def need(modules: Mapping[str, str], what: str) -> None:
+    """Raises ExportFailed where a module is not installed, with the extra that brings it."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        extra = modules[missing[0]]
+        raise ExportFailed(f"{what} needs {missing[0]}, which is not installed", f"pip install 'archspec[{extra}]'")
+
+
+@cache
+def formats() -> Mapping[str, Format]:
+    """Every format by its name."""
+    package = importlib.import_module("archspec.export.formats")
+    found: dict[str, Format] = {}
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for leaf in vars(importlib.import_module(info.name)).values():
+            if isinstance(leaf, type) and issubclass(leaf, Format) and leaf.__module__ == info.name:
+                assert leaf.NAME not in found, f"two formats are named {leaf.NAME}"
+                found[leaf.NAME] = leaf()
+    return found
+
+
+def blamed(graph: Graph, text: str) -> list[str]:
+    """The layers that a converter's message names, the longest names first of those that begin alike."""
+    found: list[str] = []
+    for name in sorted(graph.nodes, key=len, reverse=True):
+        if name not in graph.inputs and name in text and not any(name in longer for longer in found):
+            found.append(name)
+    return sorted(found, key=list(graph.nodes).index)
+
+
+def cannot_express(
+    graph: Graph, format: str, error: object, operations: Sequence[str] = (), places: str = ""
+) -> ExportFailed:
+    """The failure of a converter: the layers that it names, or that `places` does, and what it lacks for them.
+
+    Without `operations`, that is the first line it says.
+    """
+    text = str(error)
+    layers = blamed(graph, f"{text} {places}")
+    named = ", ".join(f"{name} ({type(graph.nodes[name].layer).__name__})" for name in layers[:3])
+    more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+    told = f"{format} cannot express {named}{more}" if layers else f"the network cannot be written as {format}"
+    reason = f"it has no {', '.join(dict.fromkeys(operations))}" if operations else short(text)
+    return ExportFailed(f"{told}: {reason}")
+
+
+def short(text: str, limit: int = 200) -> str:
+    """The first line that says something, not too long."""
+    lines: Iterable[str] = (line.strip() for line in text.splitlines())
+    line = next((line for line in lines if line), "the converter does not say why")
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"

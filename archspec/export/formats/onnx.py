@@ -1,0 +1,83 @@
+"""ONNX: for ONNX Runtime and most other runtimes."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from archspec.export.base import Format, Run, Source, cannot_express
+from archspec.export.functions import quiet, serving, signature
+from archspec.graph.ir import Graph
+from archspec.optimize.network import Array
+
+_OPERATIONS = re.compile(r"(?:No Op registered for|implementation for the node:\S+|find an implementation for) (\w+)")
+OPSET = 18  # of 2022; ONNX Runtime 1.14 and later read it
+
+
+class Onnx(Format):
+    """Inputs and outputs by their names; the batch is open."""
+
+    NAME = "onnx"
+    SUFFIX = ".onnx"
+    NEEDS: ClassVar[Mapping[str, str]] = {"tf2onnx": "onnx", "onnx": "onnx", "onnxruntime": "onnx"}
+
+    def write(self, source: Source, path: Path) -> None:
+        import onnx
+        import tf2onnx
+
+        _patch()
+        try:
+            with quiet():
+                made, _ = tf2onnx.convert.from_function(
+                    serving(source.model, source.graph), signature(source.graph), opset=OPSET
+                )
+        except (ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:
+            raise cannot_express(source.graph, "ONNX", error) from error
+        for value in (*made.graph.input, *made.graph.output):
+            if value.type.tensor_type.shape.dim:
+                value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        made.graph.name = source.graph.name
+        made.doc_string = source.about
+        big = made.ByteSize() > onnx.checker.MAXIMUM_PROTOBUF
+        if big:
+            raise cannot_express(source.graph, "ONNX", "the weights are larger than 2 GiB, which one file cannot hold")
+        onnx.save(made, str(path))
+
+    def open(self, path: Path, source: Source) -> Run:
+        return onnx_run(session(path, source.graph), source)
+
+
+def session(path: Path, graph: Graph) -> Any:
+    """The file in ONNX Runtime. Raises ExportFailed where it has no such operation."""
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (state.Fail, state.InvalidGraph, state.NotImplemented, state.RuntimeException) as error:
+        raise cannot_express(graph, "ONNX", error, _OPERATIONS.findall(str(error))) from error
+
+
+def onnx_run(opened: Any, source: Source) -> Run:
+    names, outputs = list(source.graph.inputs), list(source.graph.outputs)
+    there = {value.name for value in opened.get_inputs()}  # an input that nothing depends on is left out
+
+    def run(inputs: Sequence[Array]) -> Mapping[str, Array]:
+        given = {name: value for name, value in zip(names, inputs, strict=True) if name in there}
+        return dict(zip(outputs, opened.run(outputs, given), strict=True))
+
+    return run
+
+
+def _patch() -> None:
+    """Keras's mending of tf2onnx for NumPy 2."""
+    from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        patch_tf2onnx()

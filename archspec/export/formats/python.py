@@ -1,0 +1,48 @@
+"""Keras code that builds the network without archspec, and its weights in a file beside it."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+from archspec.export.base import ExportFailed, Format, Run, Source, short
+from archspec.export.code import Unwritable, python_code
+from archspec.export.formats.keras import keras_run
+
+WEIGHTS = ".weights.h5"
+
+
+class Python(Format):
+    """A module with `build_model()`. Weights that were learnt lie beside it, in NAME.weights.h5."""
+
+    NAME = "python"
+    SUFFIX = ".py"
+    BACKEND = None
+    FILES = (WEIGHTS,)
+
+    def write(self, source: Source, path: Path) -> None:
+        about = source.about
+        if source.has_weights:
+            about += f'\n\n    model = build_model()\n    model.load_weights("{path.with_suffix(WEIGHTS).name}")'
+        try:
+            code = python_code(source.graph, about, source.descriptions)
+        except Unwritable as error:
+            raise ExportFailed(str(error)) from None
+        path.write_text(code, "utf-8")
+        if source.has_weights:
+            source.model.save_weights(path.with_suffix(WEIGHTS))
+
+    def open(self, path: Path, source: Source) -> Run:
+        """The model that the code builds, with the weights of the file, or those that are compared with."""
+        try:
+            model = runpy.run_path(str(path))["build_model"]()
+        except (ValueError, TypeError) as error:  # layers that work in a spec alone, such as Equalization
+            raise ExportFailed(f"Keras cannot build the network by itself: {short(str(error))}") from error
+        told = [(w.path, tuple(w.shape), w.dtype) for w in model.weights]
+        wanted = [(w.path, tuple(w.shape), w.dtype) for w in source.model.weights]
+        assert told == wanted, "the code has other weights than the network"
+        if source.has_weights:
+            model.load_weights(path.with_suffix(WEIGHTS))
+        else:
+            model.set_weights(source.model.get_weights())
+        return keras_run(model, list(source.graph.outputs))

@@ -1,0 +1,196 @@
+"""Runtimes measured: what is compared, in which turns, and what is recommended."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from archspec.bench.base import Runtime, Timed, chosen, runtimes
+from archspec.bench.measure import ALIKE, FEWEST, SETTLE, WARM, Cell, Measured, measure
+from archspec.build.weights import built
+from archspec.cli import cli
+from archspec.export.base import ExportFailed, Run, Source
+from archspec.export.formats.keras import keras_run
+from archspec.export.samples import random_network
+from tests.graphs import GraphBuilder, perceptron
+
+
+def source() -> Source:
+    network = random_network(perceptron())
+    return Source(network, built(network))
+
+
+class Fake(Runtime):
+    """Takes a time that it is told, gives what Keras gives times a factor, and notes when it is called."""
+
+    USE = "fake"
+
+    def __init__(self, name: str, seconds: float, place: int = 0, factor: float = 1.0, calls: Any = None) -> None:
+        self.__dict__ |= {"NAME": name, "PLACE": place, "seconds": seconds, "factor": factor}
+        self.calls: list[str] = [] if calls is None else calls
+
+    def prepare(self, source: Source, inputs: Sequence[Any], stack: ExitStack) -> tuple[Run, Timed]:
+        run = keras_run(source.model, list(source.graph.outputs))
+
+        def timed() -> float:
+            self.calls.append(self.NAME)
+            return self.seconds
+
+        return lambda values: {name: v * self.factor for name, v in run(values).items()}, timed
+
+
+def test_the_runtimes_take_turns() -> None:
+    calls: list[str] = []
+    fakes = [Fake("a", 0.001, calls=calls), Fake("b", 0.002, calls=calls)]
+    found = measure({"original": source()}, fakes, [1], seconds=1e-9)
+    turns = ["a"] * (settling(0.001) + 2) + ["b"] * (settling(0.002) + 2)
+    assert calls == ["a"] * WARM + ["b"] * WARM + turns * (FEWEST // 2)
+    assert [(cell.runtime, cell.median, len(cell.seconds)) for cell in found.cells] == [
+        ("a", 0.001, FEWEST), ("b", 0.002, FEWEST),
+    ]  # fmt: skip
+
+
+def settling(seconds: float) -> int:
+    """The calls of a turn that do not count."""
+    return next(n for n in range(1, 1000) if sum([seconds] * n) >= SETTLE)
+
+
+def test_what_gives_something_else_is_not_measured() -> None:
+    wrong = Fake("wrong", 0.0001, factor=1.01)
+    found = measure({"original": source()}, [wrong, Fake("right", 0.1)], [2], seconds=0.1)
+    assert not wrong.calls
+    cells = {cell.runtime: cell for cell in found.cells}
+    assert "gives something else than Keras" in cells["wrong"].reason
+    assert (best := found.best(2)) and best.runtime == "right"
+
+
+def test_the_optimised_network_is_compared_with_the_original() -> None:
+    other = source()
+    other.model.set_weights([weight * 1.5 for weight in other.model.get_weights()])
+    found = measure({"original": source(), "optimised": other}, [Fake("a", 0.1)], [1], seconds=0.1)
+    assert {cell.variant: bool(cell.seconds) for cell in found.cells} == {"original": True, "optimised": False}
+
+
+def test_a_missing_runtime_is_left_out() -> None:
+    fake = Fake("missing", 0.1)
+    fake.__dict__["NEEDS"] = {"no_such_module": "onnx"}
+    found = measure({"original": source()}, [fake, Fake("there", 0.1)], [1], seconds=0.1)
+    assert found.cells[0].reason == "missing needs no_such_module, which is not installed"
+
+
+def test_equals_are_told_by_what_they_need() -> None:
+    cells = (Cell("many", "original", 1, (1.0,)), Cell("few", "original", 1, (ALIKE * 0.999,)))
+    best = Measured(cells, {"many": 9, "few": 1}).best(1)
+    assert best and best.runtime == "few"
+    slower = (cells[0], Cell("few", "original", 1, (ALIKE * 1.01,)))
+    best = Measured(slower, {"many": 9, "few": 1}).best(1)
+    assert best and best.runtime == "many"
+    assert Measured((Cell("none", "original", 1, reason="no"),)).best(1) is None
+
+
+def test_medians_and_quartiles() -> None:
+    cell = Cell("a", "original", 4, (0.1, 0.2, 0.3, 0.4, 10.0))
+    assert cell.median == 0.3
+    assert cell.throughput == pytest.approx(4 / 0.3)
+    low, high = cell.spread
+    assert 0.1 <= low < 0.3 < high
+
+
+def test_names_of_runtimes() -> None:
+    assert list(runtimes()) == [
+        "predict", "predict_on_batch", "function", "frozen", "xla", "jax", "onnx", "openvino", "litert",
+    ]  # fmt: skip
+    assert [r.NAME for r in chosen(["litert", "function"])] == ["function", "litert"]
+    with pytest.raises(ExportFailed, match="there is no runtime 'functoin'") as caught:
+        chosen(["functoin"])
+    assert caught.value.help and "function" in caught.value.help
+
+
+SPEC = """
+archspec: 1
+name: tiny
+inputs: {image: [8, 8, 3]}
+layers:
+  - {Conv2D: {filters: 4, kernel_size: 3, use_bias: false}}
+  - BatchNormalization
+  - ReLU
+  - Flatten
+  - Dense: 3
+"""
+
+
+def bench(folder: Path, *arguments: object) -> Any:
+    (folder / "tiny.yaml").write_text(SPEC)
+    return CliRunner().invoke(cli, ["bench", str(folder / "tiny.yaml"), *map(str, arguments)])
+
+
+def test_the_command(tmp_path: Path) -> None:
+    table = tmp_path / "tiny.csv"
+    names = "predict_on_batch,function"
+    result = bench(tmp_path, "--batch", "1,2", "--seconds", "0.01", "--runtimes", names, "-o", table)
+    assert result.exit_code == 0, result.output
+    assert "use " in result.stdout
+    rows = list(csv.DictReader(table.open()))
+    assert {(row["runtime"], row["batch"]) for row in rows} == {
+        (name, batch) for name in names.split(",") for batch in ("1", "2")
+    }
+    assert all(float(row["median_ms"]) > 0 and float(row["error"]) < 1e-4 for row in rows)
+
+
+def test_the_command_in_json(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--batch", "1", "--seconds", "0.01", "--runtimes", "function", "--json", "--no-optimize")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert [cell["runtime"] for cell in told["cells"]] == ["function"]
+    assert told["use"]["1"]["runtime"] == "function"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--batch", "one"), 2, "'one' is not N,N"),
+        (("--batch", "0"), 2, "at least one example"),
+        (("--runtimes", "functoin"), 1, "there is no runtime"),
+        (("-o", "no/such/file.csv"), 1, "there is no folder"),
+    ],
+)
+def test_bad_input(arguments: tuple[str, ...], code: int, said: str, tmp_path: Path) -> None:
+    result = bench(tmp_path, *arguments)
+    assert result.exit_code == code
+    assert said in result.output
+
+
+def test_a_named_runtime_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    result = bench(tmp_path, "--runtimes", "openvino")
+    assert result.exit_code == 1
+    assert "pip install 'archspec[openvino]'" in result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["frozen", "xla", "jax", "onnx", "openvino", "litert"])
+def test_each_runtime_gives_what_keras_gives(name: str) -> None:
+    runtime = runtimes()[name]
+    if not all(importlib.util.find_spec(module) for module in runtime.NEEDS):
+        pytest.skip(f"{name} is not installed")
+    (cell,) = measure({"original": source()}, [runtime], [2], seconds=0.01).cells
+    assert cell.seconds, cell.reason
+    assert cell.error < 1e-4
+
+
+def test_jax_says_why_it_cannot() -> None:
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    builder = GraphBuilder("text")
+    graph = builder.graph(builder.apply({"Hashing": {"num_bins": 3}}, builder.input("word", (1,), "string")))
+    network = random_network(graph)
+    with ExitStack() as stack, pytest.raises(ExportFailed, match="JAX cannot run the network"):
+        runtimes()["jax"].prepare(Source(network, built(network)), [], stack)

@@ -1,0 +1,322 @@
+"""Networks in other formats: the same numbers in their own runtimes, and nothing left behind where they are not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from archspec.build.weights import built
+from archspec.cli import cli
+from archspec.export.base import ExportFailed, Format, Run, Source, blamed, formats
+from archspec.export.formats.onnx import Onnx
+from archspec.export.formats.python import Python
+from archspec.export.formats.savedmodel import SavedModel
+from archspec.export.samples import random_inputs, random_network
+from archspec.export.writing import export, find_format
+from archspec.graph.ir import Graph
+from tests.graphs import GraphBuilder, attention, conv_bn, many_to_many, perceptron, siamese
+
+DIGITS = """
+archspec: 1
+name: tiny_digits
+description: A small network for handwritten digits
+inputs: {image: [8, 8, 1]}
+layers:
+  - {Conv2D: {filters: 8, kernel_size: 3, activation: relu}}
+  - Flatten
+  - Dense: {units: 10, activation: softmax}
+data: {source: {sklearn: digits}}
+train: {epochs: 3, loss: SparseCategoricalCrossentropy, metrics: [accuracy], optimizer: {Adam: 0.01}}
+"""
+
+
+def source_of(graph: Graph, **changes: Any) -> Source:
+    network = random_network(graph)
+    return replace(Source(network, built(network), graph.name, has_weights=False), **changes)
+
+
+def installed(format: Format) -> bool:
+    return all(importlib.util.find_spec(name) for name in format.NEEDS)
+
+
+def target(folder: Path, format: Format) -> Path:
+    return folder / f"made{format.SUFFIX}"
+
+
+def convolutional() -> Graph:
+    builder = GraphBuilder("convolutional")
+    x = conv_bn(builder, builder.input("image", (12, 12, 3)), "stem", 6, 3, 2)
+    x = builder.chain(x, "ReLU", {"DepthwiseConv2D": {"kernel_size": 3, "padding": "same"}}, scope="body")
+    return builder.graph(builder.chain(x, "GlobalAveragePooling2D", {"Dense": 5}, scope="head"))
+
+
+def words() -> Graph:
+    """Ids must lie within the table; the loop has a known length."""
+    builder = GraphBuilder("words")
+    x = builder.apply({"Embedding": {"input_dim": 11, "output_dim": 6}}, builder.input("tokens", (5,), "int32"))
+    return builder.graph(builder.chain(x, {"LSTM": 4}, {"Dense": 3}))
+
+
+NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention)}
+
+
+@pytest.mark.parametrize("name", formats())
+def test_each_format_gives_what_keras_gives(name: str, tmp_path: Path) -> None:
+    if not installed(formats()[name]):
+        pytest.skip(f"{name} is not installed")
+    exported = export(source_of(convolutional()), formats()[name], target(tmp_path, formats()[name]))
+    assert 0 <= exported.error < 1e-4
+    assert sorted(exported.files) == sorted(path.name for path in tmp_path.iterdir())
+    assert all(exported.files.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", NETWORKS)
+@pytest.mark.parametrize("name", formats())
+def test_more_networks(name: str, make: str, tmp_path: Path) -> None:
+    if not installed(formats()[name]):
+        pytest.skip(f"{name} is not installed")
+    exported = export(source_of(NETWORKS[make]()), formats()[name], target(tmp_path, formats()[name]))
+    assert set(exported.errors) == set(NETWORKS[make]().outputs)
+
+
+class Wrong(Python):
+    """A format that loses a little on the way."""
+
+    NAME = "wrong"
+    factor = 1.01
+
+    def open(self, path: Path, source: Source) -> Run:
+        run = super().open(path, source)
+
+        def off(inputs: Sequence[Any]) -> Mapping[str, Any]:
+            return {name: value * self.factor for name, value in run(inputs).items()}
+
+        return off
+
+
+class Breaks(SavedModel):
+    NAME = "breaks"
+
+    def write(self, source: Source, path: Path) -> None:
+        path.mkdir()
+        (path / "half").write_text("written")
+        raise ExportFailed("no more")
+
+
+@pytest.mark.parametrize("format", [Wrong(), Breaks()], ids=lambda f: f.NAME)
+@pytest.mark.parametrize("there", [False, True])
+def test_a_failed_check_leaves_nothing_and_takes_nothing_away(format: Format, there: bool, tmp_path: Path) -> None:
+    path = target(tmp_path, format)
+    if there:
+        path.write_text("before")
+    with pytest.raises(ExportFailed, match=r"off by|no more"):
+        export(source_of(perceptron()), format, path)
+    assert [p.name for p in tmp_path.iterdir()] == ([path.name] if there else [])
+    assert not there or path.read_text() == "before"
+
+
+def test_an_error_within_the_tolerance_is_kept(tmp_path: Path) -> None:
+    exported = export(source_of(perceptron()), Wrong(), tmp_path / "made.py", tolerance=0.5)
+    assert 1e-3 < exported.error < 0.5
+
+
+def test_weights_that_the_code_loses_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archspec.export.formats import python as module
+
+    code = module.python_code
+    monkeypatch.setattr(module, "python_code", lambda *a: code(*a).replace("layers.ReLU(", "layers.Identity("))
+    broken = source_of(convolutional())
+    with pytest.raises(ExportFailed, match="does not give what Keras gives"):
+        export(broken, Python(), tmp_path / "made.py")
+
+
+def test_a_network_that_was_optimised_is_compared_with_the_original(tmp_path: Path) -> None:
+    source, other = source_of(convolutional()), source_of(convolutional())
+    other.model.set_weights([weight * 1.5 for weight in other.model.get_weights()])
+    with pytest.raises(ExportFailed, match="does not give what Keras gives"):
+        export(replace(source, original=other.model), Python(), tmp_path / "made.py")
+
+
+def test_random_outputs_are_not_compared(tmp_path: Path) -> None:
+    builder = GraphBuilder("vae")
+    x = builder.input("image", (6,))
+    mean, spread = builder.apply({"Dense": 2}, x, name="mean"), builder.apply({"Dense": 2}, x, name="log_var")
+    graph = builder.graph(mean=mean, drawn=builder.apply("Sampling", mean, spread, name="drawn"))
+    exported = export(source_of(graph), Python(), tmp_path / "made.py")
+    assert exported.uncompared == ("drawn",)
+    assert list(exported.errors) == ["mean"]
+
+
+def test_learnt_weights_lie_beside_the_code(tmp_path: Path) -> None:
+    source = source_of(convolutional(), has_weights=True)
+    exported = export(source, Python(), tmp_path / "made.py")
+    assert list(exported.files) == ["made.py", "made.weights.h5"]
+    inputs = random_inputs(source.graph, 2)
+    found = Python().open(tmp_path / "made.py", source)(inputs)
+    np.testing.assert_allclose(found["output"], source.model(inputs[0]), rtol=1e-5, atol=1e-6)
+
+
+# --- what is told --------------------------------------------------------------------------------
+
+
+def test_an_unknown_format() -> None:
+    with pytest.raises(ExportFailed, match="there is no format 'onxx'") as caught:
+        find_format("onxx")
+    assert caught.value.help and "onnx" in caught.value.help
+
+
+@pytest.mark.parametrize(("name", "extra"), [("onnx", "onnx"), ("litert", "litert"), ("openvino", "openvino")])
+def test_a_missing_extra(name: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    with pytest.raises(ExportFailed, match="which is not installed") as caught:
+        find_format(name)
+    assert caught.value.help == f"pip install 'archspec[{extra}]'"
+
+
+def test_the_layers_that_a_message_names() -> None:
+    graph = siamese()
+    assert blamed(graph, "Failed at siamese_1/left.tower.dense1/MatMul and left.tower.dense0") == [
+        "left.tower.dense0", "left.tower.dense1",
+    ]  # fmt: skip
+
+
+def hashed() -> Graph:
+    builder = GraphBuilder("hashed")
+    x = builder.apply({"Hashing": {"num_bins": 9}}, builder.input("word", (1,), "string"), name="hash")
+    return builder.graph(builder.chain(x, {"Embedding": {"input_dim": 9, "output_dim": 3}}))
+
+
+@pytest.mark.parametrize(("name", "said"), [("litert", "LiteRT"), ("onnx", "ONNX"), ("openvino", "OpenVINO")])
+def test_a_layer_that_a_format_cannot_express(name: str, said: str, tmp_path: Path) -> None:
+    if not installed(formats()[name]):
+        pytest.skip(f"{name} is not installed")
+    with pytest.raises(ExportFailed, match=rf"{said} cannot express hash \(Hashing\): it has no StringToHash"):
+        export(source_of(hashed()), formats()[name], target(tmp_path, formats()[name]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_loops_of_unknown_length(tmp_path: Path) -> None:
+    if not installed(formats()["litert"]):
+        pytest.skip("litert is not installed")
+    builder = GraphBuilder("open")
+    graph = builder.graph(builder.apply({"LSTM": 4}, builder.input("steps", (None, 3)), name="recurrent"))
+    with pytest.raises(ExportFailed, match=r"LiteRT cannot express recurrent \(LSTM\): it has no TensorList"):
+        export(source_of(graph), formats()["litert"], tmp_path / "made.tflite")
+
+
+def test_integers_only_where_there_are_some(tmp_path: Path) -> None:
+    with pytest.raises(ExportFailed, match="onnx is not written with int8"):
+        export(source_of(perceptron(), int8=True), Onnx(), tmp_path / "made.onnx")
+    builder = GraphBuilder("pools")
+    graph = builder.graph(
+        builder.chain(builder.input("image", (8, 8, 2)), {"Conv2D": {"filters": 3, "kernel_size": 3}})
+    )
+    with pytest.raises(ExportFailed, match="rounds dense layers and embeddings"):
+        export(source_of(graph, int8=True), formats()["keras"], tmp_path / "made.keras")
+    assert not list(tmp_path.iterdir())
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(cli, ["export", *map(str, arguments)])
+
+
+def spec(folder: Path, text: str = DIGITS) -> Path:
+    path = folder / "digits.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_command_writes_code_and_says_what_it_checked(tmp_path: Path) -> None:
+    path = tmp_path / "digits.py"
+    result = run(spec(tmp_path), "--to", "python", "-o", path, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["format"] == "python"
+    assert max(told["errors"].values()) <= told["tolerance"]
+    assert path.read_text().startswith('"""tiny_digits: A small network for handwritten digits"""')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--to", "onxx"), "there is no format 'onxx'"),
+        (("--to", "python", "-o", "made.txt"), "python is written into .py files"),
+        (("--to", "python", "-o", "missing/made.py"), "there is no folder"),
+        (("--to", "python", "--int8"), "python is not written with int8"),
+    ],
+)
+def test_bad_input_gets_one_message(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    with inside(tmp_path):
+        result = run(spec(tmp_path), *arguments)
+    assert result.exit_code in (1, 2)
+    assert said in result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.yaml"]
+
+
+def inside(folder: Path) -> Any:
+    import contextlib
+
+    return contextlib.chdir(folder)
+
+
+def test_what_is_there_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "made.py"
+    path.write_text("mine")
+    result = run(spec(tmp_path), "--to", "python", "-o", path)
+    assert result.exit_code == 1
+    assert "is there already" in result.output
+    assert path.read_text() == "mine"
+
+
+def test_no_data_to_calibrate_with(tmp_path: Path) -> None:
+    if not installed(formats()["litert"]):
+        pytest.skip("litert is not installed")
+    text = DIGITS[: DIGITS.index("data:")]
+    result = run(spec(tmp_path, text), "--to", "litert", "--int8", "-o", tmp_path / "made.tflite")
+    assert result.exit_code == 1
+    assert "has no data to calibrate integers with" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.yaml"]
+
+
+def test_a_saved_model_is_read_as_data(tmp_path: Path) -> None:
+    source = source_of(convolutional())
+    source.model.save(tmp_path / "saved.keras")
+    result = run(tmp_path / "saved.keras", "--to", "python", "-o", tmp_path / "made.py")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "made.weights.h5").is_file()
+    (tmp_path / "bad.keras").write_bytes(b"nothing of the kind")
+    result = run(tmp_path / "bad.keras", "--to", "python", "-o", tmp_path / "bad.py")
+    assert result.exit_code == 1
+    assert not (tmp_path / "bad.py").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["litert", "keras"])
+def test_integers_keep_the_accuracy_of_a_run(name: str, tmp_path: Path) -> None:
+    import archspec
+
+    if not installed(formats()[name]):
+        pytest.skip(f"{name} is not installed")
+    archspec.load(spec(tmp_path)).train(tmp_path / "run", quiet=True)
+    path = target(tmp_path, formats()[name])
+    result = run(tmp_path / "run", "--to", name, "--int8", "-o", path, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout[result.stdout.index("{") :])
+    assert told["before"]["accuracy"] > 0.8
+    assert abs(told["before"]["accuracy"] - told["after"]["accuracy"]) < 0.03
+    if name == "litert":
+        floats = tmp_path / "floats.tflite"
+        assert run(tmp_path / "run", "--to", name, "-o", floats).exit_code == 0
+        assert path.stat().st_size < 0.6 * floats.stat().st_size
