@@ -15,12 +15,12 @@ from archspec.optimize.driver import OPTIONAL, ORDER, Optimized, run
 from archspec.optimize.network import Network
 from archspec.optimize.rewrite import Level, Pass
 from archspec.tensor import ShapeError
-from tests.passes import Breakage, Case, Refusal, module_of
+from tests.passes import Breakage, Case, Refusal, has_cases, module_of
 
 pytest.importorskip("keras")
 
-# Those that rewrite weights have their mistakes in test_optimize_weights_random.
-PASSES = tuple(each for each in (*ORDER, *OPTIONAL) if each.keeps_weights)
+# Others that rewrite weights have their mistakes in test_optimize_weights_random and test_optimize_forms.
+PASSES = tuple(each for each in (*ORDER, *OPTIONAL) if each.keeps_weights or has_cases(each.name))
 
 
 def of_all(kind: str) -> list[Any]:

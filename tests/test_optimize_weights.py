@@ -12,8 +12,10 @@ from archspec.optimize.passes.bn_relu_threshold import BnReluThreshold
 from archspec.optimize.passes.collapse_linear import CollapseLinear
 from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
 from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
+from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
 from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
+from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from archspec.optimize.passes.rep_branches import RepBranches
 from tests.graphs import GraphBuilder
 from tests.weight_rewrites import branches, chain, conv, kinds, proven, reasons
@@ -80,9 +82,8 @@ def test_a_result_that_is_read_elsewhere_is_not_folded() -> None:
     graph = builder.graph(first=y, second=builder.apply(BN, y))
     assert "conv is the output first" in reasons(proven(graph, FoldBatchNorm()))
     one = replace(graph, outputs={"second": graph.outputs["second"]}, tensors={"middle": y})
-    done = proven(one, FoldBatchNorm())
-    assert "conv is the named tensor middle" in reasons(done)
-    assert done.network.graph.tensors == {"middle": y}
+    done = proven(one, FoldBatchNorm())  # a name for a loss, which nobody asks for after the training
+    assert kinds(done) == ["Conv2D"]
 
 
 def towers(norms: str) -> Graph:
@@ -157,6 +158,44 @@ def test_all_readers_take_the_normalization_or_none() -> None:
     assert "second reads it" in reasons(proven(both({"MaxPooling2D": {}}), FoldBatchNormForward()))
 
 
+# -- fold-layer-norm-forward --
+
+LN = "LayerNormalization"
+HEADS = {"num_heads": 2, "key_dim": 3}
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}, {"axis": 2}])
+@pytest.mark.parametrize("bias", [False, True])
+def test_scale_and_offset_of_a_normalization_go_into_dense(options: dict[str, Any], bias: bool) -> None:
+    layer = dense(8, use_bias=bias, activation="gelu")
+    done = proven(chain((7, 6), {LN: options}, layer), FoldLayerNormForward())
+    assert len(done.applied) == 1
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("own_key", [False, True])
+@pytest.mark.parametrize("gate", [False, True])
+def test_scale_and_offset_of_a_normalization_go_into_attention(bias: bool, own_key: bool, gate: bool) -> None:
+    builder = GraphBuilder()
+    x, memory = builder.input("x", (7, 6)), builder.input("memory", (5, 6))
+    norm = builder.apply(LN, memory, name="norm")
+    options = {**HEADS, "use_bias": bias, "use_gate": gate}
+    key = {"key": builder.apply("ReLU", memory)} if own_key else {}
+    y = builder.apply({"MultiHeadAttention": options}, query=x, value=norm, **key, name="cross")
+    z = builder.apply({"MultiHeadAttention": options}, query=norm, value=norm, name="self")
+    done = proven(builder.graph(y, z, builder.apply(dense(3), norm)), FoldLayerNormForward())
+    assert len(done.applied) == 1
+
+
+def test_scale_and_offset_stay_where_something_else_reads_them() -> None:
+    builder = GraphBuilder()
+    norm = builder.apply(LN, builder.input("x", (7, 6)), name="norm")
+    graph = builder.graph(builder.apply("Add", norm, builder.apply(dense(6), norm)))
+    assert "no linear layer" in reasons(proven(graph, FoldLayerNormForward()))
+    assert "not the last" in reasons(proven(chain((6, 6), {LN: {"axis": 1}}, dense(3)), FoldLayerNormForward()))
+    assert "low-rank" in reasons(proven(chain((6, 6), LN, dense(3, lora_rank=2)), FoldLayerNormForward()))
+
+
 # -- bn-relu-threshold --
 
 
@@ -178,7 +217,7 @@ def test_relu_of_a_normalization_becomes_thresholds(norm: Any, relu: Any, left: 
     if isinstance(norm, dict) and "gamma_constraint" in norm[BN]:
         done = proven_with_positive_gamma(graph)
     else:
-        done = proven(graph, BnReluThreshold())
+        done = proven(graph, BnReluThreshold(mixed=True))
     assert [kind for kind in kinds(done) if kind in ("Maximum", "Minimum", BN, "ReLU")] == left
 
 
@@ -188,15 +227,38 @@ def proven_with_positive_gamma(graph: Graph) -> Any:
     from archspec.optimize.driver import run
 
     before = random_network(graph)
-    done = run(before, "inference", [BnReluThreshold()])
+    done = run(before, "inference", [BnReluThreshold(mixed=True)])
     assert prove(before, done.network).holds
     return done
 
 
 def test_thresholds_need_linear_readers_without_padding() -> None:
-    assert "pads its input" in reasons(proven(chain(IMAGE, BN, "ReLU", conv(8)), BnReluThreshold()))
-    assert "no linear layer" in reasons(proven(chain(IMAGE, BN, "ReLU", "MaxPooling2D", conv(8)), BnReluThreshold()))
-    assert "is the output" in reasons(proven(chain(IMAGE, BN, "ReLU"), BnReluThreshold()))
+    assert "pads its input" in reasons(proven(chain(IMAGE, BN, "ReLU", conv(8)), BnReluThreshold(mixed=True)))
+    assert "no linear layer" in reasons(
+        proven(chain(IMAGE, BN, "ReLU", "MaxPooling2D", conv(8)), BnReluThreshold(mixed=True))
+    )
+    assert "is the output" in reasons(proven(chain(IMAGE, BN, "ReLU"), BnReluThreshold(mixed=True)))
+
+
+def test_one_comparison_needs_positive_gammas() -> None:
+    done = proven(chain(IMAGE, BN, "ReLU", conv(8, 1)), BnReluThreshold())
+    assert "a gamma may be negative" in reasons(done)
+    assert proven(chain(IMAGE, {BN: {"scale": False}}, "ReLU", conv(8, 1)), BnReluThreshold()).applied
+
+
+# -- norm-as-depthwise --
+
+
+@pytest.mark.parametrize("shape", [IMAGE, (None, None, 6)])
+@pytest.mark.parametrize("options", [{}, {"scale": False, "epsilon": 1e-5}, {"center": False}, {"axis": 3}])
+def test_a_normalization_is_a_depthwise_convolution(shape: tuple[int, ...], options: dict[str, Any]) -> None:
+    done = proven(chain(shape, "ReLU", {BN: options}, "ReLU", conv(4)), NormAsDepthwise())
+    assert kinds(done) == ["ReLU", "DepthwiseConv2D", "ReLU", "Conv2D"]
+
+
+def test_other_normalizations_stay() -> None:
+    assert "axis 1" in reasons(proven(chain(IMAGE, {BN: {"axis": 1}}), NormAsDepthwise()))
+    assert not proven(chain((7, 6), BN), NormAsDepthwise()).applied
 
 
 # -- collapse-linear --

@@ -44,6 +44,8 @@ def proven(graph: Graph, *passes: Pass, level: Level = "inference", seed: int = 
     assert proof.holds, proof
     structure = run(Network(graph), level, passes)
     assert structure.network.graph == done.network.graph, "the structure must not depend on the weights"
+    again = run(Network(done.network.graph), level, passes)
+    assert not again.applied, f"it was not done: {again.applied}"
     return done
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,17 +18,22 @@ from archspec.tensor import TensorType
 
 STEPS, PIXELS = 7, 64  # what an unknown length is: of a sequence, of an image
 POSITIVE = ("variance", "stddev", "count", "gamma", "scale")  # weights that must be, or are best, above zero
+SOFT = 0.2  # of the usual scale: kernels before a softmax
+CALIBRATED = 4  # examples that the statistics are taken of, with those of a proof among them
+LARGE = 4.0  # times as large is every second example
 NOISE = ("rate", "dropout", "recurrent_dropout", "stddev")  # arguments of how much is drawn at random in training
 WORDS = ("a", "b", "c d")
 
 
-def random_inputs(graph: Graph, batch: int = 2, seed: int = 0, large: float = 1.0) -> list[Array]:
+def random_inputs(graph: Graph, batch: int = 2, seed: int = 0, large: float = LARGE) -> list[Array]:
     """A batch for each input. Numbers are normal; integers lie below what reads them can take.
 
-    Every second example is `large` times as large: the bound of relu6 is seldom met otherwise.
+    Every second example is `large` times as large: the bound of relu6 is seldom met otherwise. A larger batch begins
+    with the examples of a smaller one.
     """
-    rng = np.random.default_rng([seed, 1])
-    samples = [_sample(rng, graph.nodes[name].outputs[0], bounds(graph, name), batch) for name in graph.inputs]
+    rngs = [np.random.default_rng([seed, 1, place]) for place in range(len(graph.inputs))]
+    named = zip(rngs, graph.inputs, strict=True)
+    samples = [_sample(rng, graph.nodes[name].outputs[0], bounds(graph, name), batch) for rng, name in named]
     for sample in filter(lambda sample: sample.dtype.kind == "f", samples):
         sample[1::2] *= large
     return samples
@@ -74,18 +79,24 @@ def _table(layer: Layer) -> int | None:
 def random_weights(graph: Graph, seed: int = 0) -> Weights:
     """Weights of the scale that keeps activations as large as they are: kernels by their inputs, He et al. 2015."""
     rng = np.random.default_rng([seed, 2])
-    nodes = ((name, graph.weights(node)) for name, node in graph.nodes.items())
-    return {name: tuple(_weight(rng, spec) for spec in specs) for name, specs in nodes if specs}
+    found = {}
+    for name, node in graph.nodes.items():
+        # A softmax of large values takes one of them for all, which hides or blows up what they were.
+        scale = SOFT if getattr(node.layer, "activation", None) == "softmax" else 1.0
+        specs = graph.weights(node)
+        if specs:
+            found[name] = tuple(_weight(rng, spec, scale) for spec in specs)
+    return found
 
 
-def _weight(rng: np.random.Generator, spec: WeightSpec) -> Array:
+def _weight(rng: np.random.Generator, spec: WeightSpec, scale: float) -> Array:
     name = spec.name.rpartition("/")[2]
     if spec.dtype not in FLOATS:
         return rng.integers(1, 5, spec.shape).astype(spec.dtype)
     if any(word in name for word in POSITIVE):
         values = rng.uniform(0.5, 1.5, spec.shape)
     elif "kernel" in name and len(spec.shape) > 1:
-        values = rng.standard_normal(spec.shape) * math.sqrt(2 / _inputs(name, spec.shape))
+        values = rng.standard_normal(spec.shape) * (scale * math.sqrt(2 / _inputs(name, spec.shape)))
     else:
         values = rng.standard_normal(spec.shape) * 0.3
     return np.asarray(values).astype(_numpy(spec.dtype))
@@ -125,12 +136,12 @@ def _calibrated(network: Network, seed: int) -> Network:
     graph = stilled(network.graph)
     nodes = {name: replace(node, layer=_forgetting(node.layer), trainable=True) for name, node in graph.nodes.items()}
     model = built(Network(replace(graph, nodes=nodes), network.weights))
-    inputs = random_inputs(graph, seed=seed + 1)
+    inputs = random_inputs(graph, CALIBRATED, seed, LARGE)
     model(inputs if len(inputs) > 1 else inputs[0], training=True)
     rng, weights = np.random.default_rng([seed, 3]), {**(network.weights or {}), **read_weights(model, network.graph)}
     for name in filter(lambda name: _normalizes(network.graph.nodes[name]), weights):
         specs = network.graph.weights(network.graph.nodes[name])
-        weights[name] = tuple(_off(rng, *pair) for pair in zip(specs, weights[name], strict=True))
+        weights[name] = _off(rng, specs, weights[name])
     return Network(network.graph, weights)
 
 
@@ -139,12 +150,14 @@ def _forgetting(layer: Layer) -> Layer:
     return layer.model_copy(update={"momentum": 0.0}) if isinstance(layer, BatchNormalization) else layer
 
 
-def _off(rng: np.random.Generator, spec: WeightSpec, value: Array) -> Array:
-    if spec.name == "moving_variance":
-        value = (value + 1e-3) * rng.uniform(0.5, 1.5, value.shape)
-    elif spec.name == "moving_mean":
-        value = value + rng.standard_normal(value.shape) * (0.3 * np.std(value) + 0.1)
-    return value.astype(_numpy(spec.dtype))
+def _off(rng: np.random.Generator, specs: Sequence[WeightSpec], values: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Statistics that are off by up to half of the variance, and by a third of the standard deviation."""
+    found = dict(zip((spec.name for spec in specs), (value.astype(np.float64) for value in values), strict=True))
+    # Of few pixels some channels have next to no variance, and would be blown up a thousandfold.
+    variance = found["moving_variance"] + 0.1 * np.mean(found["moving_variance"]) + 1e-3
+    found["moving_variance"] = variance * rng.uniform(0.5, 1.5, variance.shape)
+    found["moving_mean"] += rng.standard_normal(variance.shape) * 0.3 * np.sqrt(variance)
+    return tuple(found[spec.name].astype(_numpy(spec.dtype)) for spec in specs)
 
 
 def stilled(graph: Graph) -> Graph:

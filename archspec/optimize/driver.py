@@ -18,13 +18,16 @@ from archspec.optimize.passes.bn_relu_threshold import BnReluThreshold
 from archspec.optimize.passes.chains import Chains
 from archspec.optimize.passes.collapse_linear import CollapseLinear
 from archspec.optimize.passes.common_subexpressions import CommonSubexpressions
+from archspec.optimize.passes.constants import Constants
 from archspec.optimize.passes.dead_nodes import DeadNodes
 from archspec.optimize.passes.dense_for_one_by_one import DenseForOneByOne
 from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
 from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
+from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
 from archspec.optimize.passes.identities import Identities
 from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
+from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from archspec.optimize.passes.paddings import Paddings
 from archspec.optimize.passes.pool_before_activation import PoolBeforeActivation
 from archspec.optimize.passes.rep_branches import RepBranches
@@ -36,6 +39,7 @@ from archspec.optimize.rewrite import Answer, Applied, Level, Pass, Rewrite, Ski
 ORDER: tuple[Pass, ...] = (
     DeadNodes(),
     Identities(),
+    Constants(),
     Chains(),
     CommonSubexpressions(),
     Paddings(),
@@ -43,6 +47,7 @@ ORDER: tuple[Pass, ...] = (
     RepBranches(),
     CollapseLinear(),
     FoldBatchNormForward(),
+    FoldLayerNormForward(),
     AveragePoolFirst(),
     StridesFirst(),
     PoolBeforeActivation(),
@@ -52,6 +57,7 @@ ORDER: tuple[Pass, ...] = (
 )
 # Passes that pay under some runtimes only: they are not run unless named.
 OPTIONAL: tuple[Pass, ...] = (
+    NormAsDepthwise(),  # DenseNet-121 .85 of a tf.function call, for .88; slow under XLA on a CPU
     MergeParallelDense(),
     SeparableSplit(),  # Xception .93 of a tf.function call
     DenseForOneByOne(),  # DenseNet-121 .80 of a training step on JAX, slower elsewhere

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from archspec.graph.ir import Node
 from archspec.layers.conv import Conv1D, Conv2D, Conv3D
 from archspec.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
@@ -124,16 +122,10 @@ def before(layer: Linear, weights: Sequence[Array], first: Affine) -> tuple[Arra
     return cast(new, kernels[0])
 
 
-def scaled_before(layer: Linear, weights: Sequence[Array], scale: algebra.Floats) -> tuple[Array, ...]:
-    """The weights with which the layer scales the channels of its input first; right with padding too."""
-    new = before(layer, weights, Affine(scale, np.zeros_like(scale)))
-    return new if layer.use_bias else new[:-1]
-
-
-def ends(draft: Draft, name: str, padded: bool) -> list[Node] | Skip:
+def ends(draft: Draft, name: str) -> list[Node] | Skip:
     """The linear layers at which all ways from a node's only output end, with nothing but means on the way.
 
-    A mean commutes with an affine map of the channels. `padded`: whether the layers may pad. Cost: the readers.
+    None of them pads. A mean commutes with an affine map of the channels. Cost: the readers.
     """
     found: list[Node] = []
     waiting = [name]
@@ -145,19 +137,19 @@ def ends(draft: Draft, name: str, padded: bool) -> list[Node] | Skip:
             if isinstance(reader.layer, Mean) and len(reader.inputs) == 1:
                 waiting.append(reader.name)
                 continue
-            reason = _against(draft, reader, padded)
+            reason = _against(draft, reader)
             if reason:
                 return Skip(reader.name, reason)
             found.append(reader)
     return found or Skip(name, f"nothing reads {name}")
 
 
-def _against(draft: Draft, node: Node, padded: bool) -> str | None:
+def _against(draft: Draft, node: Node) -> str | None:
     layer = node.layer
     if not isinstance(layer, Conv | Depthwise | Separable | Dense):
         return f"{node.name} reads it, which is no linear layer that could take it"
     if adapted(layer):
         return f"{node.name} has a low-rank update beside its kernel"
-    if not padded and not unpadded(layer, draft.input_types(node)[0]):
+    if not unpadded(layer, draft.input_types(node)[0]):
         return f"{node.name} pads its input: a border pixel would see the shift"
     return None

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -56,6 +57,11 @@ class Breakage:
 def module_of(name: str) -> ModuleType:
     """The cases of a pass."""
     return importlib.import_module(f"tests.passes.{name.replace('-', '_')}")
+
+
+def has_cases(name: str) -> bool:
+    """Whether a pass has its cases here; those that rewrite weights may have them in tests of their own."""
+    return importlib.util.find_spec(f"tests.passes.{name.replace('-', '_')}") is not None
 
 
 def mutant(inner: Pass, change: Callable[[Draft, Node, Answer], Answer]) -> Pass:

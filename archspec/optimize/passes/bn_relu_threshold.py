@@ -28,12 +28,14 @@ Bound = tuple[Node, type[Maximum | Minimum]]
 class BnReluThreshold(Pass):
     """W · relu(s · x + t) + b = (W · s) · max(x, -t / s) + (b + W · t) for s > 0, channel by channel.
 
-    Where s < 0 the maximum is a minimum, and a relu that ends at m ends at (m - t) / s here. One elementwise step where
-    all s are known to be positive, two (max and min) where not; the normalisation and the relu take three.
+    A relu that ends at m ends at (m - t) / s here; where s < 0, minimum and maximum change places. One elementwise step
+    for three. With `mixed` also where a gamma may be negative: that takes both comparisons, which was no faster.
 
     Precondition: only the relu reads the normalisation, of the channels; what reads the relu is linear and pads
     nothing, with averages over places at most between; no result is an output or a named tensor; no weights are shared.
     """
+
+    mixed: bool = False
 
     name = "bn-relu-threshold"
     level = "inference"
@@ -47,9 +49,11 @@ class BnReluThreshold(Pass):
         if not isinstance(norm.layer, BatchNormalization):
             return None
         reason = _against(draft, norm, node)
+        if not reason and not self.mixed and not _positive(norm.layer):
+            reason = "a gamma may be negative, which takes two comparisons: no gain"
         if reason:
             return Skip(norm.name, reason)
-        readers = linear.ends(draft, node.name, padded=False)
+        readers = linear.ends(draft, node.name)
         if isinstance(readers, Skip):
             return readers
         return _rewrite(draft, norm, node, readers, highest)

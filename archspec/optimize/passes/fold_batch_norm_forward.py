@@ -35,7 +35,7 @@ class FoldBatchNormForward(Pass):
             return Skip(node.name, f"it normalises axis {norm.axis}, not the channels")
         if draft.type(node.inputs[0]) != node.outputs[0]:
             return Skip(node.name, f"it makes {node.outputs[0]} of {draft.type(node.inputs[0])}")
-        readers = linear.ends(draft, node.name, padded=False)
+        readers = linear.ends(draft, node.name)
         if isinstance(readers, Skip):
             return readers
 
