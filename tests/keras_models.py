@@ -308,7 +308,7 @@ def sequential() -> keras.Model:
     return keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.ReLU()])
 
 
-class Twist(keras.layers.Layer):
+class Twist(keras.layers.Layer):  # type: ignore[misc]
     """A layer of somebody's own: two tensors, one by name; weights, and a layer inside."""
 
     def __init__(self, units: int, **options: Any) -> None:

@@ -283,7 +283,7 @@ def mutated(config: Any, random: np.random.Generator) -> None:
         inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         places += [(value, key) for key, _ in inside]
         waiting += [one for _, one in inside]
-    odd = [None, True, -1, 10**30, float("inf"), "", "linear", [], [None], {}, ["a", 0, 0], "\ud800"]
+    odd: list[Any] = [None, True, -1, 10**30, float("inf"), "", "linear", [], [None], {}, ["a", 0, 0], "\ud800"]
     for _ in range(2):
         value, key = places[random.integers(len(places))]
         if isinstance(value, list) and random.random() < 0.3 and key < len(value):

@@ -42,6 +42,7 @@ from tests.keras_models import (
     masking,
     nested,
     nested_and_shared,
+    np_tree,
     own_layers,
     randomised,
     read_again,
@@ -159,6 +160,18 @@ def test_keras_s_largest_networks(name: str) -> None:
 @pytest.mark.parametrize("make", [without_functions, sequential], ids=lambda make: make.__name__)
 def test_models_in_hdf5(make: Callable[[], keras.Model], tmp_path: Path) -> None:
     check(make(), tmp_path, name="m.h5")
+
+
+@pytest.mark.parametrize("make", [convolutions, nested, shared], ids=lambda make: make.__name__)
+def test_what_is_read_can_be_optimised(make: Callable[[], keras.Model], tmp_path: Path) -> None:
+    model = randomised(make())
+    network_read = read_again(model, tmp_path / "m.keras")
+    optimised = built(optimize(network_read, level="inference").network)
+    inputs = [values(tensor, 5, seed) for seed, tensor in enumerate(keras.tree.flatten(structure(model)))]
+    expected = called(model, inputs)
+    found = np_tree(optimised(inputs if len(inputs) > 1 else inputs[0], training=False))
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
