@@ -57,8 +57,9 @@ class Opaque:
 def read_network(path: str | Path, limits: Limits = Limits(), around: bool = False) -> tuple[Graph, Weights]:
     """The graph of a functional or Sequential model in a file that Keras saved, and its weights by node.
 
-    `around`, for `.keras` files: layers that the catalogue does not know become nodes with no rule and no weights (`layers.Foreign`; see
-    `opaque` for the reasons). No rewrite touches them, and `around.put_back` puts them into the file that is written.
+    `around`, for `.keras` files: layers that the catalogue does not know become nodes with no rule and no weights
+    (`layers.Foreign`; `opaque` has the reasons). No rewrite touches them, and `around.put_back` puts them into the
+    file that is written.
 
     Shape: those of each node in the order of `Graph.weights`; nodes without weights of their own have no entry.
     Raises ImportFailed.
