@@ -1,4 +1,4 @@
-"""A `.keras` file → a graph that computes what the model does after its training, and its weights.
+"""A `.keras` or `.h5` file → a graph that computes what the model does after its training, and its weights.
 
 Other than for pictures (`load_keras`), nothing may be left out: layers have the names that they have in Keras, and one
 that the catalogue does not know, or knows with other arguments, is told with the reason. Batch sizes in the file are
@@ -55,10 +55,11 @@ class Opaque:
 
 
 def read_network(path: str | Path, limits: Limits = Limits(), around: bool = False) -> tuple[Graph, Weights]:
-    """The graph of a functional or Sequential model in a `.keras` file, and its weights by node.
+    """The graph of a functional or Sequential model in a file that Keras saved, and its weights by node.
 
-    `around`: layers that the catalogue does not know become nodes with no rule and no weights (`layers.Foreign`; see
-    `opaque` for the reasons). No rewrite touches them, and `around.put_back` puts them into the file that is written.
+    `around`, for `.keras` files: layers that the catalogue does not know become nodes with no rule and no weights
+    (`layers.Foreign`; `opaque` has the reasons). No rewrite touches them, and `around.put_back` puts them into the
+    file that is written.
 
     Shape: those of each node in the order of `Graph.weights`; nodes without weights of their own have no entry.
     Raises ImportFailed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from archspec.graph.ir import Edge, Node
@@ -38,7 +39,15 @@ class FoldBatchNorm(Pass):
         pairs = _together(draft, node)
         if isinstance(pairs, Skip):
             return pairs
-        news = {layer.name: replace(layer, layer=changed(layer.layer, use_bias=True)) for layer, _ in pairs}
+        same = {Edge(norm.name): Edge(layer.name) for layer, norm in pairs}
+        news = {
+            layer.name: replace(
+                layer,
+                layer=changed(layer.layer, use_bias=True),
+                inputs=tuple(same.get(edge, edge) for edge in layer.inputs),
+            )
+            for layer, _ in pairs
+        }
         makers = {owner(draft.nodes, layer): owner(draft.nodes, norm) for layer, norm in pairs}
 
         def folded(weights: Weights) -> Weights:
@@ -52,8 +61,8 @@ class FoldBatchNorm(Pass):
 
         return Rewrite(
             (*news, *(norm.name for _, norm in pairs)),
-            tuple(news.values()),
-            {Edge(norm.name): Edge(layer.name) for layer, norm in pairs},
+            _ordered(news),
+            same,
             folded,
             note=" and ".join(f"{norm.name} into {layer.name}" for layer, norm in pairs),
             keeps_masks=True,
@@ -84,6 +93,21 @@ def _together(draft: Draft, norm: Node) -> Pairs | Skip:
                 waiting.append(name)
     order = {node.name: index for index, node in enumerate(owner(draft.nodes, layer) for layer, _ in pairs)}
     return sorted(pairs, key=lambda pair: (order[owner(draft.nodes, pair[0]).name], bool(pair[0].shares)))
+
+
+def _ordered(news: Mapping[str, Node]) -> tuple[Node, ...]:
+    """Each layer behind those that it reads and the one whose weights it uses: pairs may follow each other."""
+    done: dict[str, Node] = {}
+    waiting = [*news.values()][::-1]
+    while waiting:
+        node = waiting[-1]
+        before = [name for name in (node.shares, *(edge.node for edge in node.inputs)) if name in news]
+        missing = [news[name] for name in before if name is not None and name not in done]
+        if missing:
+            waiting += missing
+        else:
+            done[waiting.pop().name] = node
+    return tuple(done.values())
 
 
 def _against(draft: Draft, layer: Node, norm: Node) -> str | None:
