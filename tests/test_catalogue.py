@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from archspec.build.lower import _arguments
+from archspec.build.lower import call_tensors
 from archspec.build.objects import call_arguments, keras_layer
 from archspec.graph.ir import Node, as_tuple
 from archspec.layers import REFUSED, catalogue, parse_layer
@@ -163,7 +163,7 @@ def applied(layer: Layer, pairs: list[tuple[str, Any]]) -> tuple[keras.layers.La
     if not pairs:
         return made, [made.output]
     node = Node("node", layer, (), tuple(name for name, _ in pairs), ())
-    positional, named = _arguments(made, node, [value for _, value in pairs])
+    positional, named = call_tensors(made, node, [value for _, value in pairs])
     return made, keras.tree.flatten(made(*positional, **named, **call_arguments(layer)))
 
 
