@@ -49,6 +49,10 @@ class Batches(data_adapter.DataAdapter):  # type: ignore[misc]
         """The next pass over the batches is this epoch's (from 0) without its first `start` batches."""
         self.epoch, self.start = epoch, start
 
+    def trial(self) -> Batches:
+        """Batches of the same form for measurements, which are taken up again and again from the first on."""
+        return self
+
     @property
     def uneven(self) -> bool:
         """Whether TensorFlow's replicas get unequal shares of the last batch."""
@@ -127,6 +131,10 @@ class StreamBatches(Batches):
     ) -> None:
         super().__init__(size, batch_size, seed)
         self.examples, self.weights = examples, weights
+
+    def trial(self) -> Batches:
+        """Not shuffled: the buffer would be filled each time."""
+        return StreamBatches(self.examples, self.size, self._batch_size, None, self.weights)
 
     def symbolic(self) -> Any:
         specs = self._weighted(self.examples.batch(1)).unbatch().element_spec

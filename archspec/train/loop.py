@@ -85,10 +85,11 @@ def build(parts: Parts) -> None:
     model = parts.trained.model
     model._symbolic_build(data_batch=parts.batches.symbolic())
     if getattr(model, "_distribute_strategy", None) is not None:  # TensorFlow's, for several devices
-        model._maybe_symbolic_build = lambda **_: None  # Keras would build again, with the mean of the first batches
-        if parts.batches.uneven:
-            from archspec.train.shares import weigh_shares
+        from archspec.train.shares import sum_gradients_first, weigh_shares
 
+        model._maybe_symbolic_build = lambda **_: None  # Keras would build again, with the mean of the first batches
+        sum_gradients_first(model.optimizer)
+        if parts.batches.uneven:
             weigh_shares(model)
 
 
