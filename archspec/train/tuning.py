@@ -21,13 +21,14 @@ import keras
 
 from archspec.files import write_whole
 from archspec.train import checkpoint as checkpoints
+from archspec.train.batches import Batches
 from archspec.train.environment import BACKENDS
 from archspec.train.folder import write_json
 from archspec.train.loop import Parts
 
 FILE = "execution.json"
 SHARE = 0.05  # of the training's expected time that the measurement may take
-LONGEST = 5.0  # seconds that it may take at all
+LONGEST = 30.0  # seconds that it may take at all
 STEPS = 32  # run at once, where that is faster
 WAIT = 0.5  # seconds between two looks at signals, callbacks and the bar
 _FEWEST = 1000  # steps of a training in which anything is measured
@@ -83,7 +84,7 @@ def choose(parts: Parts, left_open: Open, earlier: Path | None) -> Execution:
         jit, steps = found.jit if left_open.jit else own.jit, found.steps if left_open.steps else own.steps
         chosen = replace(found, jit=jit, steps=steps)
     write_json(parts.folder / FILE, asdict(chosen))
-    _apply(model, chosen, {})
+    _apply(model, parts.batches, chosen, {})
     return chosen
 
 
@@ -128,7 +129,7 @@ def _measured(parts: Parts, left_open: Open, own: Execution) -> Execution:
     finally:
         checkpoints.restore(trained, before)
         model.stop_training = False
-    _apply(model, found, trial.functions)
+    _apply(model, parts.batches, found, trial.functions)
     if found.seconds:
         _keep(_cache(left_open.key), found)
     return found
@@ -200,7 +201,7 @@ class _Trial:
     def time(self, execution: Execution) -> _Time | None:
         """The time that it takes; None where the network cannot be run so."""
         began = time.perf_counter()
-        _apply(self.model, execution, self.functions)
+        _apply(self.model, self.batches, execution, self.functions)
         self.batches.begin(0, 0)
         timer = _Timer(self.model, self.batches.num_batches)
         try:
@@ -265,10 +266,24 @@ class _Timer(keras.callbacks.CallbackList):  # type: ignore[misc]
         return _Time(compiled, (self.last[1] - self.first[1]) / (self.last[0] - self.first[0]))
 
 
-def _apply(model: keras.Model, execution: Execution, functions: Mapping[str, Any]) -> None:
+def _apply(model: keras.Model, batches: Batches, execution: Execution, functions: Mapping[str, Any]) -> None:
     """Has the model run so; functions that were compiled before are taken up again."""
-    if (model.jit_compile, model.steps_per_execution) == (execution.jit, execution.steps) and not functions:
-        return
+    bundle = _bundle(model, batches, execution)
+    same = (model.jit_compile, model.steps_per_execution, batches.bundle) == (execution.jit, execution.steps, bundle)
+    batches.bundle = bundle
     model.jit_compile, model.steps_per_execution = execution.jit, execution.steps
-    model.train_function = functions.get(execution.name)
+    if same and not functions:
+        return
     model.test_function = model.predict_function = None
+    model.train_function = functions.get(execution.name)
+    if bundle and model.train_function is None:
+        from archspec.train.bundles import train_function
+
+        model.train_function = train_function(model)
+
+
+def _bundle(model: keras.Model, batches: Batches, execution: Execution) -> int:
+    """How many batches are bundled for a loop that XLA compiles, 0 where they are not."""
+    several = getattr(model, "_distribute_strategy", None) is not None
+    wanted = execution.jit and execution.steps > 1 and keras.backend.backend() == "tensorflow" and not several
+    return execution.steps if wanted and batches.fit_in_bundles(execution.steps) else 0
