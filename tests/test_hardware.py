@@ -18,6 +18,8 @@ from sklearn.datasets import load_digits
 
 import archspec
 from archspec.diagnostics import SpecError
+from archspec.train import hardware as machine
+from archspec.train.check import check_settings
 
 SPEC = """
 archspec: 1
@@ -83,7 +85,7 @@ def start(home: Path, backend: str, *arguments: str, devices: int = 8) -> subpro
 def train(home: Path, backend: str, *arguments: str) -> str:
     """The errors' text of a training on eight devices."""
     process = start(home, backend, *arguments)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     return "" if process.returncode == 0 else errors
 
 
@@ -104,8 +106,11 @@ def assert_same(one: Path, other: Path) -> None:
 BACKENDS = ["jax", pytest.param("tensorflow", marks=pytest.mark.slow)]  # eight replicas on a CPU start slowly
 
 
+EITHER = ["arrays", pytest.param("stream", marks=pytest.mark.slow)]
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("source", [*SOURCES])
+@pytest.mark.parametrize("source", EITHER)
 def test_eight_devices_give_the_weights_of_one(home: Path, backend: str, source: str) -> None:
     run = home / f"{backend}-{source}"
     assert not train(home, backend, f"{source}.yaml", "run.devices=8", "--run-dir", str(run))
@@ -113,7 +118,52 @@ def test_eight_devices_give_the_weights_of_one(home: Path, backend: str, source:
     assert len(json.loads((run / "environment.json").read_text())["used"]) == 8
 
 
+# What tells a share of a batch from all of it, and what is drawn where all devices compute one step.
+WEIGHED = ["train.class_weight={'3': 5, '4': 0.1}", "train.optimizer={SGD: {learning_rate: 0.1, global_clipnorm: 0.1}}"]
+LAYERS = {"jax": "BatchNormalization, Dropout: 0.2", "tensorflow": "BatchNormalization: {synchronized: true}"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 @pytest.mark.parametrize("source", [*SOURCES])
+def test_what_looks_at_the_whole_batch_is_that_of_one_device(home: Path, backend: str, source: str) -> None:
+    """Statistics, clipping and classes' weights, of batches that divide and of the last one."""
+    text = SPEC.replace("SOURCE", SOURCES[source]).replace("  - {Dense", f"  - {{{LAYERS[backend]}}}\n  - {{Dense")
+    text = text.replace("{BatchNormalization, Dropout: 0.2}", "BatchNormalization\n  - Dropout: 0.2")
+    name = f"whole-{backend}-{source}.yaml"
+    (home / name).write_text(text)
+    runs = [home / f"{name}-{devices}" for devices in (1, 8)]
+    for devices, run in zip((1, 8), runs, strict=True):
+        assert not train(home, backend, name, *WEIGHED, f"run.devices={devices}", "--run-dir", str(run))
+    assert_same(*runs)
+
+
+TURNS = "{one: {trains: dense, loss: SparseCategoricalCrossentropy}, two: {trains: dense_out, loss: FORMULA}}"
+FORMULA = "{expr: 'mean(square(output - mean(output, axis=0)))'}"  # over the batch
+
+
+@pytest.mark.slow
+def test_phases_and_formulas_see_the_whole_batch_on_jax(home: Path) -> None:
+    changes = ["train.loss=", f"train.phases={TURNS.replace('FORMULA', FORMULA)}", "train.metrics=[]"]
+    runs = [home / f"turns-{devices}" for devices in (1, 8)]
+    for devices, run in zip((1, 8), runs, strict=True):
+        assert not train(home, "jax", "arrays.yaml", *changes, f"run.devices={devices}", "--run-dir", str(run))
+    assert_same(*runs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_half_precision_learns_the_same_on_eight_devices(home: Path, backend: str) -> None:
+    """Each device rounds its part of a gradient to float16; the scale of the loss is one for all."""
+    runs = [home / f"half-{backend}-{devices}" for devices in (1, 8)]
+    for devices, run in zip((1, 8), runs, strict=True):
+        changes = [f"run.devices={devices}", "run.precision=mixed_float16"]
+        assert not train(home, backend, "arrays.yaml", *changes, "--run-dir", str(run))
+    for first, second in zip(*map(weights, runs), strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("source", EITHER)
 def test_two_processes_give_the_weights_of_one(home: Path, source: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -123,7 +173,7 @@ def test_two_processes_give_the_weights_of_one(home: Path, source: str) -> None:
     arguments = [f"{source}.yaml", hosts, "--run-dir", str(run)]
     both = [start(home, "jax", *arguments, f"run.host={i}", devices=2) for i in range(2)]
     for process in both:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
     assert_same(home / f"one-{source}", run)
     assert len(json.loads((run / "environment.json").read_text())["used"]) == 4
@@ -132,6 +182,7 @@ def test_two_processes_give_the_weights_of_one(home: Path, source: str) -> None:
 LAYOUT = ["run.mesh={batch: 4, model: 2}", "run.layout={'dense*/kernel': [null, model], 'dense/bias': [model]}"]
 
 
+@pytest.mark.slow
 def test_divided_weights_are_those_of_one_device(home: Path) -> None:
     run = home / "layout"
     assert not train(home, "jax", "arrays.yaml", *LAYOUT, "--run-dir", str(run))
@@ -167,7 +218,8 @@ print({{v.path: v.value.addressable_shards[0].data.shape for v in variables}})
     assert shapes["dense_out/bias"] == (10,)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 def test_a_run_on_eight_devices_goes_on(home: Path, backend: str) -> None:
     """One epoch and one more are two, and what eight devices began one can end."""
     run, whole = home / f"{backend}-resumed", home / f"{backend}-whole"
@@ -182,12 +234,87 @@ def test_a_run_on_eight_devices_goes_on(home: Path, backend: str) -> None:
     assert_same(home / "one-arrays", alone)
 
 
-def test_formulas_are_for_the_whole_batch(home: Path) -> None:
-    formula = "train.loss={expr: mean(square(output))}"
-    said = train(home, "tensorflow", "arrays.yaml", "run.devices=8", formula, "train.metrics=[]", "--run-dir", "no")
-    assert "a formula is for the whole batch" in said
-    assert "Traceback" not in said
-    assert not (home / "no").exists()
+GPUS = ["gpu:0", "gpu:1", "gpu:2"]
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, home: Path, backend: str, devices: list[str], *changes: str) -> Any:
+    """The spec's settings, on a machine that has these devices; no strategy is made."""
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind=None: devices)
+    monkeypatch.setattr(machine, "_strategy", lambda devices: len(devices) > 1 or None)
+    monkeypatch.setattr(machine, "_distribution", lambda run, graph, devices: True)
+    net = archspec.load(home / "arrays.yaml", changes=changes)
+    return net.document, net.graph, check_settings(net.document, net.graph)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        (["train.loss={expr: mean(square(output))}", "train.metrics=[]"], "a formula is for the whole batch"),
+        (["train.loss={Dice: {}}", "train.metrics=[]"], "Dice over all axes is for the whole batch"),
+        (["train.loss={Circle: {}}", "train.metrics=[]"], "Circle is for the whole batch"),
+        (["train.loss={SparseCategoricalCrossentropy: {reduction: sum}}"], "a loss with reduction: sum is"),
+        (["train.loss=", "train.phases={one: {trains: dense_out, loss: SparseCategoricalCrossentropy}}"],
+         "training in phases is for the whole batch"),
+        (["train.optimizer={Adam: {gradient_accumulation_steps: 2}}"], "cannot do with gradient_accumulation_steps"),
+        (["train.optimizer={Adam: {use_ema: true, ema_overwrite_frequency: 2}}"], "with ema_overwrite_frequency"),
+        (["run.jit=true"], "TensorFlow's XLA is for one device"),
+    ],
+)  # fmt: skip
+def test_what_needs_the_whole_batch_is_for_one_device_of_tensorflow(
+    home: Path, monkeypatch: pytest.MonkeyPatch, changes: list[str], what: str
+) -> None:
+    several = seen(monkeypatch, home, "tensorflow", GPUS, "run.devices=2", *changes)
+    with pytest.raises(SpecError, match=what):
+        machine.hardware(*several)
+    one = seen(monkeypatch, home, "tensorflow", GPUS, "run.devices=1", *changes)
+    assert machine.hardware(*one).devices == ("gpu:0",)
+    if what.endswith("is for the whole batch"):
+        found = machine.hardware(*seen(monkeypatch, home, "tensorflow", GPUS, *changes))
+        assert found.devices == () and found.spread is None
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert machine.hardware(*several).devices == ("gpu:0", "gpu:1")
+
+
+def test_auto_takes_as_many_as_can_share_a_batch(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for backend in ("tensorflow", "jax"):
+        assert machine.hardware(*seen(monkeypatch, home, backend, GPUS)).devices == ("gpu:0", "gpu:1")
+        found = machine.hardware(*seen(monkeypatch, home, backend, GPUS, "data.batch_size=63"))
+        assert found.devices == tuple(GPUS) and found.spread
+        assert machine.hardware(*seen(monkeypatch, home, backend, GPUS, "data.batch_size=61")).devices == ()
+        assert machine.hardware(*seen(monkeypatch, home, backend, ["cpu:0", "cpu:1"])).devices == ()
+        with pytest.raises(SpecError, match="batches of 64 cannot be divided among 3 devices"):
+            machine.hardware(*seen(monkeypatch, home, backend, GPUS, "run.devices=gpu"))
+
+
+def test_hosts_share_batches_equally_and_know_their_places(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = "run.hosts=[a:1, b:1]"
+    monkeypatch.delenv("KERAS_DISTRIBUTION_PROCESS_ID", raising=False)
+    with pytest.raises(SpecError, match="nothing says which of the hosts this one is"):
+        machine.hardware(*seen(monkeypatch, home, "jax", GPUS, hosts))
+    monkeypatch.setattr(machine, "_joined", lambda run: (2, 1))
+    with pytest.raises(SpecError, match="batches of 64 cannot be divided among 3 devices"):
+        machine.hardware(*seen(monkeypatch, home, "jax", GPUS, hosts, "run.host=1"))
+    with pytest.raises(SpecError, match="2 devices are asked for, the 2 hosts have 3 and use all of them"):
+        machine.hardware(*seen(monkeypatch, home, "jax", GPUS, hosts, "run.host=1", "run.devices=2"))
+    found = machine.hardware(*seen(monkeypatch, home, "jax", GPUS, hosts, "run.host=1", "data.batch_size=9"))
+    assert found.devices == tuple(GPUS) and found.follows
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_tpus_have_their_own_strategy(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Also a single one. Played: there is none here."""
+    tf = pytest.importorskip("tensorflow")
+    calls: dict[str, Any] = {}
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", lambda tpu: f"resolver {tpu}")
+    monkeypatch.setattr(tf.tpu.experimental, "initialize_tpu_system", lambda resolver: f"topology of {resolver}")
+    monkeypatch.setattr(tf.tpu.experimental.DeviceAssignment, "build", lambda topology, num_replicas: calls.update(
+        topology=topology, replicas=num_replicas) or "assignment")  # fmt: skip
+    monkeypatch.setattr(tf.distribute, "TPUStrategy", lambda resolver, experimental_device_assignment: (
+        resolver, experimental_device_assignment))  # fmt: skip
+    made = machine._strategy(tuple(f"tpu:{i}" for i in range(number)))
+    assert made == ("resolver local", "assignment")
+    assert calls == {"topology": "topology of resolver local", "replicas": number}
 
 
 @pytest.mark.parametrize(

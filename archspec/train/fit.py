@@ -26,6 +26,7 @@ from archspec.train.objective.aims import aims
 from archspec.train.objective.initial import Beginning, load_initial, read_initial
 from archspec.train.objective.scopes import freeze
 from archspec.train.outcome import (
+    Metrics,
     closing_lines,
     judged,
     measured,
@@ -221,7 +222,8 @@ class _Run(_Ready):
                 self.say(line)
             record = self.fit(trainee, fed, begin)
             self.save(trainee.network)
-            metrics = self.report(trainee, fed, record, began, started)
+            metrics = measured(trainee.model, fed, record, self.settings.data.batch_size, self.settings.run.seed)
+        self.report(trainee.network, fed, record, metrics, began, started)
         final = metrics["test"] or metrics["validation"] or metrics["train"]
         return TrainedRun(self.folder, final, tuple(record.lines))
 
@@ -296,26 +298,29 @@ class _Run(_Ready):
 
     def tune(self, parts: Parts) -> None:
         """Settles how steps are run, where the spec leaves that open."""
-        from archspec.train.tuning import Open, choose, key
+        from archspec.train.tuning import Open, advice, choose, key
 
         run, given = self.settings.run, self.settings.train
         augment = [to_text(steps) for steps in self.plan.augment.values()]
         name = key(to_text(self.graph), augment, type(given.optimizer), given.loss, given.phases, given.metrics,
-                   self.settings.data.batch_size, run.precision, self.hardware.used())  # fmt: skip
-        choose(parts, Open(run.jit == "auto", given.steps_per_execution == "auto", name),
-               self.folder if self.before is not None else self.repeated)  # fmt: skip
+                   self.settings.data.batch_size, run.precision, run.remat, self.hardware.used())  # fmt: skip
+        chosen = choose(parts, Open(run.jit == "auto", given.steps_per_execution == "auto", name),
+                        self.folder if self.before is not None else self.repeated)  # fmt: skip
+        if said := advice(chosen, name):
+            self.say(said)
 
     def save(self, network: keras.Model) -> None:
         with whole(self.folder / "model.keras") as draft:
             network.save(draft)
 
     def report(
-        self, trainee: Trainee, fed: Feeds, record: Record, began: float, started: datetime.datetime
-    ) -> dict[str, dict[str, float]]:
-        """Measures the network, writes down what came out, and gives the metrics of each split."""
+        self, network: keras.Model, fed: Feeds, record: Record, metrics: Metrics, began: float,
+        started: datetime.datetime,
+    ) -> None:  # fmt: skip
+        """Judges the network's predictions and writes down what came out."""
         losses, size, seed = self.settings.losses(self.graph), self.settings.data.batch_size, self.settings.run.seed
-        metrics = measured(trainee.model, fed, record, size, seed)
-        figures = judged(trainee.network, self.plan, losses, fed, size, seed)
+        with self.hardware.predicting(network):
+            figures = judged(network, self.plan, losses, fed, size, seed)
         seconds = time.perf_counter() - began
         facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
         made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds)
@@ -323,7 +328,6 @@ class _Run(_Ready):
         write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts))
         for line in closing_lines(self.folder, metrics, seconds):
             self.say(line)
-        return metrics
 
     def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> dict[str, Any]:
         """What the run depends on, written before it begins and again with the time it ended."""
