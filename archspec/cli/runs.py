@@ -61,7 +61,8 @@ def _list(folder: Path, runs: Sequence[RunFolder]) -> str:
     rows = []
     for run in runs:
         split, figures = run.figures()
-        shown = ", ".join(f"{name} {show(name, value)}" for name, value in list(figures.items())[:4])
+        listed = list((run.told() | dict(figures)).items())[:4]
+        shown = ", ".join(f"{name} {show(name, value)}" for name, value in listed)
         time = "" if run.seconds is None else duration(run.seconds)
         status, said = shortened(run.status, _STATUS), f"{split}: {shown}" if shown else ""
         name = run.name if run.path == folder else str(run.path.relative_to(folder))

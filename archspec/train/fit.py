@@ -27,6 +27,7 @@ from archspec.train.objective.initial import Beginning, load_initial, read_initi
 from archspec.train.objective.scopes import freeze
 from archspec.train.outcome import (
     closing_lines,
+    drawn,
     judged,
     measured,
     parameter_counts,
@@ -320,7 +321,8 @@ class _Run(_Ready):
         facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
         made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds)
         rows, columns = shown_inputs(self.plan, figures), shown_columns(self.plan)
-        write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts))
+        images = drawn(trainee.network, self.graph, self.plan, fed, size)
+        write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts, images))
         for line in closing_lines(self.folder, metrics, seconds):
             self.say(line)
         return metrics

@@ -55,9 +55,9 @@ class Synthetic(Source):
     discs before the background, class 0. `pairs`: `left`, `right` and `label`, whether both are of one class.
     `sequences`: `tokens` and `label`, which depends on the order of a few tokens and on nothing else. `next`: `tokens`
     and `next`, the token that follows each, in a language of three likely followers for each token. `texts`: `text`,
-    up to `shape` words long, and `label`, which depends on the last clause and on the `not` in it. `graph`: one graph of
-    `examples` nodes, `features` (nodes, *shape), `adjacency` (nodes, nodes) and `label` (nodes,), in splits of its own,
-    each with the labels of its nodes and -1 for the others; nodes are linked mostly to nodes of their class.
+    up to `shape` words long, and `label`, which depends on the last clause and on the `not` in it. `graph`: one graph
+    of `examples` nodes, `features` (nodes, *shape), `adjacency` (nodes, nodes) and `label` (nodes,), in splits of its
+    own, each with the labels of its nodes and -1 for the others; nodes are linked mostly to nodes of their class.
 
     `inputs` gives several inputs of their own shapes in place of `x`. Whole numbers stay below `vocabulary`; `noise`
     is relative to what is to be learnt, whose standard deviation is 1, and plays no part in sequences and texts.
