@@ -16,11 +16,11 @@ _FOLLOWERS = (0.7, 0.2, 0.1)  # how often each of a token's three successors com
 _LINKS, _OWN = 3, 0.8  # links that a node of a graph makes, and the share of them within its community
 _KNOWN = {"train": 0.1, "validation": 0.2}  # shares of a community's nodes whose labels each split has; test: the rest
 
-# What the texts are made of. A clause has at most five words, and its last counts.
+# What the texts are made of.
 _THINGS = ("film", "plot", "music", "ending", "cast")
 _DEGREES = ("", "so", "very", "really")
 _BLAME, _PRAISE = ("bad", "dull", "awful", "weak"), ("good", "fine", "great", "strong")
-CLAUSE = 6  # words of the longest clause with the `but` before it
+CLAUSE = 6  # words of the longest clause
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def texts(rng: np.random.Generator, labels: np.ndarray, length: int) -> np.ndarr
     """
     import numpy as np
 
-    clauses = rng.integers(1, length // CLAUSE + 1, size=len(labels))
+    clauses = rng.integers(1, (length + 1) // (CLAUSE + 1) + 1, size=len(labels))
     made = [
         " but ".join([*(_clause(rng, int(rng.integers(2))) for _ in range(count - 1)), _clause(rng, int(label))])
         for label, count in zip(labels, clauses, strict=True)
