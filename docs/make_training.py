@@ -1,6 +1,6 @@
 """Trains small networks of every kind and writes gallery/training.md: what each was trained on, and that it learnt.
 
-    python docs/make_training.py             all of them, some minutes on two cores
+    python docs/make_training.py             all of them, in some minutes
     python docs/make_training.py vae gan     these anew; the others stay as they were measured
 
 Each is trained by the command that the page shows. `training.json` keeps what was measured.
@@ -9,6 +9,7 @@ Each is trained by the command that the page shows. `training.json` keeps what w
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import numpy as np
 import archspec
 from archspec.data.plan import plan
 from archspec.train.check import check_settings
+from archspec.train.outcome import seed_draws
 from archspec.train.runs import open_run
 
 ROOT = Path(__file__).parent.parent
@@ -34,11 +36,11 @@ HEAD = """\
 Small networks of every kind, each trained by one command, without any file or download, and measured on test examples
 that took no part in the training. `make training` makes this page.
 
-Times are of two CPU cores with the start of TensorFlow, on a machine that had other work to do. Another processor
-rounds otherwise, so its figures differ a little.
+Times are of one CPU core, the start of TensorFlow and the report included. Another processor rounds otherwise, and so
+does XLA where a run takes it for faster: figures differ a little from run to run.
 """
 TABLE = """
-| network | data | epochs, seed | time | what shows that it learnt | the network | without it |
+| network | data | epochs, seed | CPU time | what shows that it learnt | the network | without it |
 |---|---|---|--:|---|--:|---|
 """
 _BLUE, _ORANGE = "#2563b8", "#c2570c"
@@ -64,14 +66,14 @@ class Trained:
     def figures(self) -> dict[str, float]:
         """Those of the only output, on the test examples."""
         ((_, judged),) = self.run.results["figures"].items()
-        found: dict[str, float] = judged["figures"]
-        return found
+        return judged["figures"]
 
     def predict(self, x: Any) -> Any:
-        return self.network.predict(x, verbose=0, batch_size=self.settings.data.batch_size)
+        return self.network.predict(x, verbose=0)
 
     @cached_property
     def made(self) -> Any:
+        seed_draws(self.network, self.settings.run.seed)
         return self.predict(self.test.x)
 
     def raw(self, split: str) -> Any:
@@ -140,12 +142,13 @@ def draw(file: Path, run: Trained, shown: Shown) -> None:
 
 
 def pictures(rows: list[tuple[str, Any]]) -> Callable[[Any], None]:
-    """Rows of images, each row with its name; values from 0 to 1."""
+    """Rows of square images, each row with its name; values from 0 to 1."""
 
     def paint(axes: Any) -> None:
         lines = []
         for _, images in rows:
-            images = np.asarray(images).reshape(len(images), *_square(images))
+            side = round(images[0].size ** 0.5)
+            images = np.reshape(images, (len(images), side, side))
             lines.append(np.hstack([np.pad(image, 1, constant_values=0.5) for image in images]))
         axes.imshow(np.vstack(lines), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         height = lines[0].shape[0]
@@ -156,13 +159,6 @@ def pictures(rows: list[tuple[str, Any]]) -> Callable[[Any], None]:
             spine.set_visible(False)
 
     return paint
-
-
-def _square(images: Any) -> tuple[int, int]:
-    if np.ndim(images) == 2:
-        side = round(np.shape(images)[1] ** 0.5)
-        return side, side
-    return np.shape(images)[1], np.shape(images)[2]
 
 
 def bars(values: dict[str, float], title: str) -> Callable[[Any], None]:
@@ -203,13 +199,13 @@ def digits(run: Trained) -> Shown:
                  matrix(truth, run.made.argmax(1), tuple("0123456789")))  # fmt: skip
 
 
-def reconstruction(run: Trained, rivals: dict[str, float]) -> Shown:
+def reconstruction(run: Trained, **rivals: float) -> Shown:
     truth = run.test.x
     error = float(np.mean((run.made - truth) ** 2))
     mean = float(np.mean((run.train.x.mean(0) - truth) ** 2))
     beside = {"the mean image": mean} | rivals
     paint = pictures([("digits", truth[:10]), ("rebuilt", run.made[:10])])
-    said = "; ".join(f"{value:.4f} by {name}" for name, value in beside.items())
+    said = "; ".join(f"{value:.4f} by {name.replace('_', ' ')}" for name, value in beside.items())
     return Shown("mean squared error", f"{error:.4f}", said, paint)
 
 
@@ -218,11 +214,7 @@ def autoencoder(run: Trained) -> Shown:
 
     code = PCA(8).fit(run.train.x)
     flat = code.inverse_transform(code.transform(run.test.x))
-    return reconstruction(run, {"eight principal components": float(np.mean((flat - run.test.x) ** 2))})
-
-
-def vae(run: Trained) -> Shown:
-    return reconstruction(run, {})
+    return reconstruction(run, eight_principal_components=float(np.mean((flat - run.test.x) ** 2)))
 
 
 def gan(run: Trained) -> Shown:
@@ -231,8 +223,7 @@ def gan(run: Trained) -> Shown:
     from sklearn.neighbors import NearestNeighbors
 
     def near(images: Any) -> float:
-        found: float = nearest.kneighbors(np.reshape(images, (len(images), -1)))[0].mean()
-        return found
+        return nearest.kneighbors(np.reshape(images, (len(images), -1)))[0].mean()
 
     nearest = NearestNeighbors(n_neighbors=1).fit(run.train.x.reshape(len(run.train.x), -1))
     keras.utils.set_random_seed(0)
@@ -332,7 +323,7 @@ ENTRIES = (
     Entry("digits_cnn", "digits_cnn.yaml", "scikit-learn's digits", digits, "digits of the test"),
     Entry("autoencoder", "autoencoder.yaml@digits", "scikit-learn's digits", autoencoder,
           "test digits, and what became of them through a code of eight numbers"),
-    Entry("vae", "vae.yaml@digits", "scikit-learn's digits", vae,
+    Entry("vae", "vae.yaml@digits", "scikit-learn's digits", reconstruction,
           "test digits, and what became of them through a sampled code of eight numbers"),
     Entry("gan", "gan_training.yaml", "scikit-learn's digits", gan,
           "two rows that the generator drew from noise, and one that it drew before the training"),
@@ -355,14 +346,20 @@ def measure(entry: Entry) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / entry.name
         program = [sys.executable, "-m", *entry.command.split(), "--run-dir", str(path), "-q"]
+        before = _cpu_seconds()
         subprocess.run(program, cwd=ROOT, check=True)
+        seconds = round(_cpu_seconds() - before)
         run = Trained(path)
         shown = entry.show(run)
         draw(PICTURES / f"{entry.name}.png", run, shown)
-        results = run.run.results
-    examples = {split: results["examples"][split] for split in ("train", "test")}
+        examples = {split: run.run.results["examples"][split] for split in ("train", "test")}
     measured = {"metric": shown.metric, "value": shown.value, "baseline": shown.baseline}
-    return {**entry.facts(), "examples": examples, "seconds": round(results["seconds"]), **measured}
+    return {**entry.facts(), "examples": examples, "seconds": seconds, **measured}
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def markdown(found: dict[str, dict[str, Any]]) -> str:

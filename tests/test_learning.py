@@ -89,15 +89,15 @@ def test_clip_finds_the_text_of_an_image(tmp_path: Path) -> None:
     assert (logits.argmax(1) == np.arange(32)).mean() > 0.4
 
 
-@pytest.mark.parametrize("classes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("classes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_unet_finds_masks(tmp_path: Path, classes: int) -> None:
-    """Each pixel's value alone gives a mean IoU of 0.44, so it must look around."""
+    """Each pixel's value alone gives a mean IoU below one half (gallery/training.md), so it must look around."""
     run, _ = train(
         "unet.yaml@small", tmp_path, params__size=32, params__filters=[8, 16], params__classes=classes,
-        train__epochs=6, train__optimizer={"Adam": 5e-3},
+        train__epochs=3, train__optimizer={"Adam": 1e-2},
     )  # fmt: skip
-    assert run.metrics["accuracy"] > 0.95
-    assert figures(run)["mean_iou"] > 0.8
+    assert run.metrics["accuracy"] > 0.93
+    assert figures(run)["mean_iou"] > 0.75
 
 
 @pytest.mark.slow
