@@ -19,6 +19,7 @@ import archspec
 from archspec.data.plan import plan
 from archspec.train.check import check_settings
 from archspec.train.fit import TrainedRun
+from archspec.train.runs import read_run, told
 
 ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "specs"
@@ -98,6 +99,7 @@ def test_a_unet_finds_masks(tmp_path: Path, classes: int) -> None:
     )  # fmt: skip
     assert run.metrics["accuracy"] > 0.93
     assert figures(run)["mean_iou"] > 0.75
+    assert list(told(read_run(run.path).results)) == ["mean_iou"]  # which the list of runs shows
 
 
 @pytest.mark.slow
@@ -106,6 +108,8 @@ def test_a_gcn_labels_the_rest_of_a_graph(tmp_path: Path) -> None:
     run, _ = train("gcn.yaml@small", tmp_path, train__epochs=80)
     assert run.history[-1]["loss"] < 0.5 * run.history[0]["loss"]
     assert figures(run)["accuracy"] > 0.9
+    page = (run.path / "report.html").read_text("utf-8")
+    assert "On 1 example of" in page and "– –" not in page  # nodes that have no label in the test are left out
 
 
 @pytest.mark.slow

@@ -323,7 +323,7 @@ class _Run(_Ready):
         rows, columns = shown_inputs(self.plan, figures), shown_columns(self.plan)
         images = drawn(trainee.network, self.graph, self.plan, fed, size)
         write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts, images))
-        for line in closing_lines(self.folder, metrics, seconds):
+        for line in closing_lines(self.folder, made):
             self.say(line)
         return metrics
 

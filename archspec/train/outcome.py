@@ -18,6 +18,7 @@ from archspec.train.record import Record
 from archspec.train.report import show
 from archspec.train.report.inputs import Row, inputs_at
 from archspec.train.report.pictures import is_picture
+from archspec.train.runs import told
 from archspec.train.sections import Sections
 
 if TYPE_CHECKING:
@@ -118,9 +119,11 @@ def shown_columns(plan: Plan) -> dict[str, tuple[Column, ...]]:
     return {name: columns[field] for name, field in plan.inputs.items() if field in columns}
 
 
-def closing_lines(folder: Path, metrics: Metrics, seconds: float) -> Iterator[str]:
-    """What is said at the end."""
+def closing_lines(folder: Path, results: Mapping[str, Any]) -> Iterator[str]:
+    """What is said at the end, of what results.json holds."""
+    judged = next(iter(results["figures"].values()), {"split": ""})["split"]
     for split in ("test", "validation"):
-        if metrics[split]:
-            yield f"{split}: {', '.join(f'{name} {show(name, value)}' for name, value in metrics[split].items())}"
-    yield f"{seconds:.0f} s; the model and a report lie in {folder}"
+        figures = (told(results) if split == judged else {}) | results["metrics"][split]
+        if figures:
+            yield f"{split}: {', '.join(f'{name} {show(name, value)}' for name, value in figures.items())}"
+    yield f"{results['seconds']:.0f} s; the model and a report lie in {folder}"

@@ -56,17 +56,6 @@ class RunFolder:
         validated = {n.removeprefix("val_"): value for n, value in self.last.items() if n.startswith("val_")}
         return ("validation", validated) if validated else ("train", self.last)
 
-    def told(self) -> dict[str, float]:
-        """Of each output with classes the figure that says most, where Keras's metrics do not have it."""
-        metrics = self.results.get("metrics", {})
-        found: dict[str, float] = {}
-        judged = {output: each for output, each in self.results.get("figures", {}).items() if each["task"] != "amounts"}
-        for output, each in judged.items():
-            name, value = next(iter(each["figures"].items()), ("", 0.0))
-            if name and not any(n.endswith(name) for n in metrics.get(each["split"], {})):
-                found[f"{output}_{name}" if len(judged) > 1 else name] = value
-        return found
-
     def all_figures(self) -> dict[str, float]:
         """Every figure by its split and name, and those from predictions by their output."""
         metrics = self.results.get("metrics", {})
@@ -93,6 +82,18 @@ class RunFolder:
             "seconds": self.seconds,
             "started": self.environment.get("started"),
         }
+
+
+def told(results: Mapping[str, Any]) -> dict[str, float]:
+    """Of each output with classes the figure that says most, where Keras's metrics do not have it."""
+    metrics = results.get("metrics", {})
+    found: dict[str, float] = {}
+    judged = {output: each for output, each in results.get("figures", {}).items() if each["task"] != "amounts"}
+    for output, each in judged.items():
+        name, value = next(iter(each["figures"].items()), ("", 0.0))
+        if name and not any(n.endswith(name) for n in metrics.get(each["split"], {})):
+            found[f"{output}_{name}" if len(judged) > 1 else name] = value
+    return found
 
 
 def is_run(path: Path) -> bool:
