@@ -105,7 +105,7 @@ def test_a_unet_finds_masks(tmp_path: Path, classes: int) -> None:
 @pytest.mark.slow
 def test_a_gcn_labels_the_rest_of_a_graph(tmp_path: Path) -> None:
     """Logistic regression on the features alone gets 54 % of the test's nodes right."""
-    run, _ = train("gcn.yaml@small", tmp_path, train__epochs=80)
+    run, _ = train("gcn.yaml@small", tmp_path, train__epochs=40)
     assert run.history[-1]["loss"] < 0.5 * run.history[0]["loss"]
     assert figures(run)["accuracy"] > 0.9
     page = (run.path / "report.html").read_text("utf-8")
