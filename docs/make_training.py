@@ -36,8 +36,8 @@ HEAD = """\
 Small networks of every kind, each trained by one command, without any file or download, and measured on test examples
 that took no part in the training. `make training` makes this page.
 
-Times are of one CPU core, the start of TensorFlow and the report included. Another processor rounds otherwise, and so
-does XLA where a run takes it for faster: figures differ a little from run to run.
+Times are those of all cores in sum, the start of TensorFlow and the report included. Another processor rounds
+otherwise, and so does XLA where a run takes it for faster: figures differ a little from run to run.
 """
 TABLE = """
 | network | data | epochs, seed | CPU time | what shows that it learnt | the network | without it |
@@ -332,7 +332,7 @@ ENTRIES = (
     Entry("unet", "unet.yaml@small", "discs beneath noise, made up", unet, "test images, their masks and those found"),
     Entry("gcn", "gcn.yaml@small", "a graph of four communities, made up", gcn, "beside what uses the features alone"),
     Entry("lstm", "lstm_text.yaml@small", "clauses with and without `not`, made up", lstm,
-          "beside what counts words, which tells nothing here"),
+          "beside what counts words; a fifth of the texts, the shortest, also stand in the training"),
     Entry("clip", "clip.yaml@small", "32 patterns beneath noise with texts, made up", clip,
           "the right text of an image is on the diagonal"),
 )  # fmt: skip
