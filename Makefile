@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow parity lint bench docs gallery clean
+.PHONY: demo test test-slow parity lint bench docs gallery training clean
 
 demo: $(READY)  ## train a network described in YAML on real images; report and picture lie in runs/
 	$(BIN)/archspec check specs/digits_cnn.yaml
@@ -38,6 +38,9 @@ docs: $(READY)  ## the pages that are made from the specs
 
 gallery: $(READY)  ## every spec drawn, with its cost table
 	$(BIN)/python docs/make_gallery.py
+
+training: $(READY)  ## networks of every kind trained, with what shows that they learnt
+	$(BIN)/python docs/make_training.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archspec needs Python 3.11 or newer: make PYTHON=python3.12")'

@@ -28,6 +28,7 @@ from archspec.train.objective.scopes import freeze
 from archspec.train.outcome import (
     Metrics,
     closing_lines,
+    drawn,
     judged,
     measured,
     parameter_counts,
@@ -325,8 +326,9 @@ class _Run(_Ready):
         facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
         made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds)
         rows, columns = shown_inputs(self.plan, figures), shown_columns(self.plan)
-        write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts))
-        for line in closing_lines(self.folder, metrics, seconds):
+        images = drawn(trainee.network, self.graph, self.plan, fed, size)
+        write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts, images))
+        for line in closing_lines(self.folder, made):
             self.say(line)
 
     def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> dict[str, Any]:

@@ -84,6 +84,18 @@ class RunFolder:
         }
 
 
+def told(results: Mapping[str, Any]) -> dict[str, float]:
+    """Of each output with classes the figure that says most, where Keras's metrics do not have it."""
+    metrics = results.get("metrics", {})
+    found: dict[str, float] = {}
+    judged = {output: each for output, each in results.get("figures", {}).items() if each["task"] != "amounts"}
+    for output, each in judged.items():
+        name, value = next(iter(each["figures"].items()), ("", 0.0))
+        if name and not any(n.endswith(name) for n in metrics.get(each["split"], {})):
+            found[f"{output}_{name}" if len(judged) > 1 else name] = value
+    return found
+
+
 def is_run(path: Path) -> bool:
     return (path / STATUS).is_file()
 
