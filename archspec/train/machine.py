@@ -48,9 +48,9 @@ def read_flops(text: str) -> Throughput:
     return Throughput(rate, rate)
 
 
-def memory_bytes(devices: str = "auto") -> int:
-    """What a training may use: the memory of the smallest GPU where there is one to be used, else main memory."""
-    gpus = [] if devices == "cpu" else _gpus()
+def memory_bytes(devices: str | int = "auto") -> int:
+    """What a training on `run.devices` may use: the memory of the smallest GPU where there is one, else main memory."""
+    gpus = [] if devices in ("cpu", "tpu") else _gpus()
     return min(gpus) if gpus else _main_memory()
 
 
