@@ -6,7 +6,7 @@
 | an activation, also inside a layer | its output, if its derivative follows from that, else its input |
 | gelu | on TensorFlow three numbers for each element; on JAX its input and one |
 | ReLU of a product | on JAX its input |
-| normalisation | its input; layer, group and RMS normalisation also what is normalised |
+| normalisation | its input; layer, group and RMS normalisation also what is normalised, on JAX twice |
 | maximum pooling | input and output; average pooling nothing |
 | Add, Subtract, Average, concatenation, reshaping, padding, upsampling | nothing |
 | other merges | their inputs |
@@ -69,6 +69,8 @@ def keeps(graph: Graph, node: Node, backend: str) -> Keeps:
     if node.layer.role == "attention":
         copies = 3 if backend == "jax" else 2
         return Keeps(inputs=True, numbers=_attention(node.layer, inputs, copies))
+    if backend == "jax" and node.layer.role == "normalization" and type(node.layer).__name__ != "BatchNormalization":
+        return Keeps(inputs=True, numbers=2 * sum(t.size for t in node.outputs))
     if type(node.layer).__name__ == "TimeDistributed":
         inner: Layer = node.layer.layer  # type: ignore[attr-defined]
         return _keeps(inner, inputs, node.outputs, node.trainable)

@@ -23,6 +23,9 @@ from archspec.tensor import TensorType, dtype_bytes
 COMPUTES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 KEEPS_WEIGHTS = {"mixed_float16": "float32", "mixed_bfloat16": "float32"}
 
+# Tensors as large as an output that its loss computes with: JAX's crossentropy takes logarithms and a one-hot target.
+LOSS_COPIES = {"tensorflow": 1, "jax": 3}
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -64,8 +67,8 @@ class TrainingStep:
         self.end = 2 * len(self.order) - 1
         self.root = _roots(graph)
         self.learning = _learning(graph)
-        self.keeps = {
-            name: keeps(graph, node, backend) if name in self.learning else Keeps() for name, node in graph.nodes.items()
+        self.keeps = dict.fromkeys(graph.nodes, Keeps()) | {
+            name: keeps(graph, graph.nodes[name], backend) for name in self.learning
         }
         self.readers: dict[Edge, list[str]] = {}
         for name, node in graph.nodes.items():
@@ -154,6 +157,8 @@ class TrainingStep:
             if edge.node in self.learning and self.graph.type(edge).dtype in FLOATS:
                 start = len(self.order) if edge in self.results else self.end - self.last[edge]
                 spans.append(_Span(start, self.backward(edge.node), self.size[edge]))
+        turn = len(self.order)
+        spans += [_Span(turn, turn, LOSS_COPIES[self.backend] * self.size[edge]) for edge in self.results]
         for name, node in self.graph.nodes.items():
             if self.keeps[name] != Keeps():
                 spans.append(_Span(self.backward(name), self.backward(name), self._scratch(node)))
@@ -174,7 +179,7 @@ class TrainingStep:
         if self.backend != "jax" or role not in ("convolution", "dense", "pooling"):
             return made
         if role == "pooling":
-            return made if "Average" in type(node.layer).__name__ else given + 4 * made
+            return made if "Average" in type(node.layer).__name__ else 2 * given + 4 * made
         return (2 if role == "convolution" else 1) * (given + made)
 
     def _summed(self, spans: Sequence[_Span]) -> Timeline:

@@ -7,7 +7,7 @@ import datetime
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,10 @@ from archspec.train.outcome import (
     shown_inputs,
 )
 from archspec.train.plan_text import memory_warning
+from archspec.train.repeat import kept_weights
 from archspec.train.report import Outcome, write_curves, write_report
-from archspec.train.resume import Resumed, check_data, history, resumed
+from archspec.train.resume import Resumed, check_data, history, resumed, trained_seconds
+from archspec.train.saved import INITIAL, load_weights
 from archspec.train.sections import Sections, sections
 from archspec.train.signature import write_signature
 from archspec.train.stop import Stop
@@ -90,12 +92,15 @@ def train(
         folder = Path(resume)
         with locked(folder):
             before = resumed(folder, document, graph)
-            ready = _prepared(document, graph, resuming=True)
+            ready = replace(_prepared(document, graph, resuming=True), begun=kept_weights(folder, document))
             if ready.hardware.hosts > 1:
                 help = "train: {initial_weights: RUN} begins with its weights"
                 raise RunFailed("a training on several hosts cannot be resumed", help=help)
             return _train(ready, folder, quiet, before)
-    ready = replace(_prepared(document, graph, following), repeated=Path(repeat) if repeat is not None else None)
+    repeated = Path(repeat) if repeat is not None else None
+    begun = kept_weights(repeated, document) if repeated is not None else None
+    ready = _prepared(document, graph, following, resuming=begun is not None)
+    ready = replace(ready, repeated=repeated, begun=begun)
     if ready.hardware.follows:  # the first host keeps the run, what the others write is lost
         with tempfile.TemporaryDirectory() as other:
             return _train(ready, Path(other), True, None)
@@ -111,7 +116,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Ready:
-    """What is known before anything is written."""
+    """What is known before anything is written. `begun` holds the weights that the run, or one like it, began with."""
 
     document: Document
     graph: Graph
@@ -121,6 +126,7 @@ class _Ready:
     initial: tuple[Beginning, ...]
     hardware: Hardware
     repeated: Path | None
+    begun: Path | None
 
 
 def _prepared(document: Document, graph: Graph, following: Plan | None = None, resuming: bool = False) -> _Ready:
@@ -138,7 +144,7 @@ def _prepared(document: Document, graph: Graph, following: Plan | None = None, r
         choose_backend(settings.run.backend)
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
-    return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings), None)
+    return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings), None, None)
 
 
 def _hardware(document: Document, graph: Graph, settings: Sections) -> Hardware:
@@ -221,7 +227,7 @@ class _Run(_Ready):
                 self.say(line)
             record = self.fit(trainee, fed, begin)
             self.save(trainee.network)
-            metrics = self.report(trainee, fed, record, began, started)
+            metrics = self.report(trainee, fed, record, began, trained_seconds(begin.position), started)
         final = metrics["test"] or metrics["validation"] or metrics["train"]
         return TrainedRun(self.folder, final, tuple(record.lines))
 
@@ -258,9 +264,17 @@ class _Run(_Ready):
         return fed
 
     def initial_weights(self, trainee: Trainee) -> list[str]:
-        """Sets what the spec gives the network to begin with, and says what went where."""
-        found = self.initial if self.before is None else read_initial(self.document, self.settings)
-        return load_initial(self.document, trainee.network, found)
+        """Sets what the spec gives the network to begin with, keeps it, and says what went where."""
+        if self.begun is not None:
+            load_weights(trainee.network, self.begun)
+            said = [f"initial weights from {self.begun}"]
+        else:
+            found = self.initial if self.before is None else read_initial(self.document, self.settings)
+            said = load_initial(self.document, trainee.network, found)
+        if said and self.begun != self.folder / INITIAL:
+            with whole(self.folder / INITIAL) as draft:
+                trainee.network.save(draft)
+        return said
 
     def fit(self, trainee: Trainee, fed: Feeds, begin: Checkpoint) -> Record:
         from archspec.build.objects import keras_object
@@ -310,13 +324,13 @@ class _Run(_Ready):
             network.save(draft)
 
     def report(
-        self, trainee: Trainee, fed: Feeds, record: Record, began: float, started: datetime.datetime
+        self, trainee: Trainee, fed: Feeds, record: Record, began: float, earlier: float, started: datetime.datetime
     ) -> dict[str, dict[str, float]]:
         """Measures the network, writes down what came out, and gives the metrics of each split."""
         losses, size, seed = self.settings.losses(self.graph), self.settings.data.batch_size, self.settings.run.seed
         metrics = measured(trainee.model, fed, record, size, seed)
         figures = judged(trainee.network, self.plan, losses, fed, size, seed)
-        seconds = time.perf_counter() - began
+        seconds = earlier + time.perf_counter() - began
         facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
         made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds)
         rows, columns = shown_inputs(self.plan, figures), shown_columns(self.plan)
@@ -337,6 +351,7 @@ class _Run(_Ready):
             "spec": self.document.file,
             "variant": self.document.variant,
             "home": str((self.document.folder or Path()).resolve()),
+            "limits": asdict(self.document.limits),
             **history(self.before, started, ended),
         }
         write_json(self.folder / "environment.json", facts)

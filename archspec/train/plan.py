@@ -20,8 +20,8 @@ from archspec.train.sections import Sections, sections
 from archspec.train.settings import Train
 
 BACKWARD = 2  # a backward pass multiplies twice what the forward pass does: for the inputs' gradients, for the weights'
-# What the framework's own program takes in main memory, compiling included: at all, for each layer, and for each cell of
-# a recurrent one. Measured by benchmarks/plan.py as what is left at a batch of a few examples.
+# What the framework's own program takes in main memory, compiling included: at all, for each layer, and for each cell
+# of a recurrent one. Measured by benchmarks/plan.py as what is left at a batch of a few examples.
 PROGRAM_BYTES = {
     "tensorflow": (10 * 2**20, 5 * 2**19, 28 * 2**20),
     "jax": (110 * 2**20, 2 * 2**20, 130 * 2**20),
@@ -128,9 +128,11 @@ def estimate(
         document.name, backend, size, precision, _optimizers(settings.train),
         sum(w.size for _, w in weights), sum(w.size for node, w in weights if w.trainable and node.trainable),
         _weight_bytes(graph, precision), sum(trainable_bytes(graph, n, precision) for n in graph.nodes.values()),
-        _state_bytes(graph, settings.train, precision), _program_bytes(graph, backend), step.timeline(blocks), step.inference(),
+        _state_bytes(graph, settings.train, precision), _program_bytes(graph, backend), step.timeline(blocks),
+        step.inference(),
         _macs(graph, set(graph.nodes), True), _macs(graph, set(graph.nodes), False), _macs(graph, again, True),
-        _macs(graph, again, False), moved_bytes(graph, precision, backend), calls(graph), blocks, any(None in t.shape for n in graph.nodes.values() for t in n.outputs),
+        _macs(graph, again, False), moved_bytes(graph, precision, backend), calls(graph), blocks,
+        any(None in t.shape for n in graph.nodes.values() for t in n.outputs),
     )  # fmt: skip
 
 
