@@ -18,6 +18,7 @@ import pytest
 import archspec
 from archspec.train import checkpoint as checkpoints
 from archspec.train.batches import training_batches
+from archspec.train.failures import explained
 from archspec.train.feed import Feed
 from archspec.train.folder import RunFailed, locked
 from archspec.train.progress import Moment, bar, plain
@@ -370,6 +371,20 @@ def test_a_full_disk_is_told_and_leaves_the_run_whole(tmp_path: Path, whole: Pat
     assert not [path for path in run.rglob(".*") if path.name != ".lock"]
     resume(run)
     assert first_difference(whole, run) is None
+
+
+def test_too_little_memory_is_told_on_every_backend() -> None:
+    class JaxRuntimeError(RuntimeError):
+        pass
+
+    for error in (
+        MemoryError(),
+        JaxRuntimeError("INTERNAL: Error dispatching computation: Out of memory allocating 35571733764 bytes."),
+        JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"),
+    ):
+        said = explained(error)
+        assert said is not None and said.startswith("there is not enough memory")
+    assert explained(JaxRuntimeError("INTERNAL: something else")) is None
 
 
 def test_a_file_that_vanishes_is_told(tmp_path: Path) -> None:

@@ -92,14 +92,14 @@ def train(
         folder = Path(resume)
         with locked(folder):
             before = resumed(folder, document, graph)
-            ready = replace(_prepared(document, graph, resuming=True), begun=kept_weights(folder, document))
+            ready = replace(_prepared(document, graph, quiet, begun=True), begun=kept_weights(folder, document))
             if ready.hardware.hosts > 1:
                 help = "train: {initial_weights: RUN} begins with its weights"
                 raise RunFailed("a training on several hosts cannot be resumed", help=help)
             return _train(ready, folder, quiet, before)
     repeated = Path(repeat) if repeat is not None else None
     begun = kept_weights(repeated, document) if repeated is not None else None
-    ready = _prepared(document, graph, following, resuming=begun is not None)
+    ready = _prepared(document, graph, quiet, following, begun is not None)
     ready = replace(ready, repeated=repeated, begun=begun)
     if ready.hardware.follows:  # the first host keeps the run, what the others write is lost
         with tempfile.TemporaryDirectory() as other:
@@ -129,19 +129,24 @@ class _Ready:
     begun: Path | None
 
 
-def _prepared(document: Document, graph: Graph, following: Plan | None = None, resuming: bool = False) -> _Ready:
+def _prepared(
+    document: Document, graph: Graph, quiet: bool, following: Plan | None = None, begun: bool = False
+) -> _Ready:
+    """Checks all that can be checked. `begun`: its weights are there, and none to begin with are read."""
     settings = check_settings(document, graph)
     require_loss(document, settings)
+    if not quiet and not settings.run.host and (warning := memory_warning(document, graph)):
+        print(warning, flush=True)  # before any data or framework is loaded, which takes its time
     graph = freeze(graph, settings.train.frozen)
     ready = following or plan(document, graph, settings.data, settings.losses(graph))
     aims(document, graph, settings.train, ready.target_types())
     check_validation(document, settings, count(ready.parts.validation))
     check_tensorboard(document, settings)
     weights = class_weight(document, settings, ready)
-    initial = () if resuming else read_initial(document, settings)
+    initial = () if begun else read_initial(document, settings)
     settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
     try:
-        choose_backend(settings.run.backend)
+        choose_backend(settings.run.backend, frugal=bool(settings.run.remat))
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
     return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings), None, None)
@@ -213,8 +218,6 @@ class _Run(_Ready):
             write_resolved(self.folder, self.document)
         write_signature(self.folder, self.plan)
         self.draw()
-        if warning := memory_warning(self.document, self.graph):
-            self.say(warning)
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
         with self.hardware.model():

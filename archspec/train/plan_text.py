@@ -74,7 +74,8 @@ def memory_warning(document: Document, graph: Graph) -> str | None:
     if found.training_bytes <= memory:
         return None
     most = found.largest_batch(memory)
-    help = f"data.batch_size={most} would fit, or run.remat=auto" if most else "archspec plan shows what takes it"
+    blocks = ", or run.remat=auto" if any(node.scope for node in graph.nodes.values()) else ""
+    help = f"data.batch_size={most} would fit{blocks}" if most else "archspec plan shows what takes it"
     return (
         f"warning: batches of {found.batch_size:,} are estimated to take {bytes_text(found.training_bytes)} and there"
         f" are {bytes_text(memory)}: {help}"

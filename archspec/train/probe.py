@@ -13,7 +13,8 @@ from archspec.train.environment import choose_backend
 from archspec.train.machine import Throughput
 
 LAYERS = 4  # of each network
-LEAST_SECONDS = 0.4
+CALLS = 16  # layers of next to nothing
+LEAST_SECONDS = 0.2
 LEAST_STEPS = 5
 BATCH, WIDTH = 512, 512  # of products
 IMAGES, EDGE, CHANNELS, KERNEL = 16, 32, 32, 3
@@ -30,10 +31,8 @@ def measure(backend: str | None, precision: str) -> tuple[str, Throughput]:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        call = (_step((8,), [layers.Dense(8) for _ in range(8 * LAYERS)], 8) - _step((8,), [layers.Dense(8)], 8)) / (
-            8 * LAYERS - 1
-        )
-        call = max(call, 1e-6)
+        many, one = ([layers.Dense(8) for _ in range(n)] for n in (CALLS + 1, 1))
+        call = max((_step((8,), many, 8) - _step((8,), one, 8)) / CALLS, 1e-6)
         product = _step((WIDTH,), [layers.Dense(WIDTH) for _ in range(LAYERS)], BATCH)
         images = [layers.Conv2D(CHANNELS, KERNEL, padding="same") for _ in range(LAYERS)]
         convolution = _step((EDGE, EDGE, CHANNELS), images, IMAGES)
