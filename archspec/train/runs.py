@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.architecture import Architecture, load
+from archspec.language import Limits
 from archspec.language.source import parse
 from archspec.train.folder import RunFailed
 from archspec.train.record import is_figure
@@ -131,8 +132,8 @@ def open_run(path: Path, changes: Sequence[str] = ()) -> tuple[RunFolder, Archit
     if not spec.is_file() or home is None:
         message = f"{str(path)!r} holds no run that got as far as writing down its spec"
         raise RunFailed(message, help="train it anew" if not _folds(path) else f"its folds are runs: {path}/fold-1")
-    made = load(spec, changes=changes)
-    # Files that the spec uses were copied beside it; relative paths of data start where the spec lay.
+    made = load(spec, changes=changes, limits=Limits(**run.environment.get("limits", {})))
+    # What the spec uses lies beside it; relative paths of data start where the spec lay.
     document = replace(made.document, folder=Path(home), variant=run.environment.get("variant"))
     return run, Architecture(document, made.graph)
 
