@@ -7,6 +7,8 @@ of a step's time is made with the rates that `plan --measure` measures in the sa
 
     python benchmarks/plan.py
     python benchmarks/plan.py --backend jax --only unet
+    python benchmarks/plan.py --only unet --remat "*"          # all blocks computed again
+    python benchmarks/plan.py --only resnet20 --memory 512MiB  # with the largest batch that is said to fit
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ def network(name: str, remat: str, times: float) -> Any:
     from archspec import load
 
     path, changes, batch_size = NETWORKS[name]
-    more = [f"run.remat=[{remat}]"] if remat else []
+    more = [f"run.remat=['{remat}']"] if remat else []
     return load(SPECS / path, changes=[*changes, *more, f"data.batch_size={round(batch_size * times)}"])
 
 
@@ -136,20 +138,29 @@ def main() -> None:
     parser.add_argument("--only", choices=NETWORKS)
     parser.add_argument("--remat", default="", help="a glob for run.remat")
     parser.add_argument("--times", type=float, default=1.0, help="times the usual batch size")
+    parser.add_argument("--memory", help="take the largest batch that is estimated to fit into it")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         measure(given.child, given.remat, given.times)
         return
-    from archspec.train.machine import Throughput
+    from archspec.train.machine import Throughput, read_bytes
     from archspec.train.plan import estimate
 
     print(f"{'network':<12} {'backend':<10} {'memory':>22} {'ratio':>6}  {'step':>20} {'ratio':>6}")
     for name in [given.only] if given.only else NETWORKS:
-        net = network(name, given.remat, given.times)
         for backend in [given.backend] if given.backend else ("tensorflow", "jax"):
+            net, times = network(name, given.remat, given.times), given.times
             said = estimate(net.document, net.graph, backend=backend)
-            real = measured(name, backend, given.remat, given.times)
+            if given.memory:
+                most = said.largest_batch(read_bytes(given.memory))
+                if not most:
+                    print(f"{name:<12} {backend:<10} no batch fits, or any")
+                    continue
+                times = most / NETWORKS[name][2]
+                net = network(name, given.remat, times)
+                said = estimate(net.document, net.graph, backend=backend)
+            real = measured(name, backend, given.remat, times)
             memory, peak = said.training_bytes / 2**20, real["peak"] / 2**20
             step, seconds = said.seconds(Throughput(**real["rates"])) * 1e3, real["seconds"] * 1e3
             print(f"{name:<12} {backend:<10} {memory:>6,.0f} of {peak:>6,.0f} MiB  {memory / peak:>6.2f}  "
