@@ -78,6 +78,7 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(tmp_path: Path, whol
     assert ended.metrics == json.loads((whole / "results.json").read_text())["metrics"]["test"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "source"), [("tensorflow", "arrays"), ("tensorflow", "stream"), ("jax", "arrays")])
 def test_killed_runs_end_as_if_nothing_had_happened(backend: str, source: str) -> None:
     pytest.importorskip(backend)

@@ -48,6 +48,7 @@ def train(folder: Path, run: str, *changes: str, **options: Any) -> dict[str, An
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_a_measurement_leaves_no_trace_and_is_kept(tmp_path: Path) -> None:
     measured = train(tmp_path, "measured")
@@ -60,6 +61,7 @@ def test_a_measurement_leaves_no_trace_and_is_kept(tmp_path: Path) -> None:
     assert first_difference(tmp_path / "measured", tmp_path / "cached") is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_going_on_and_repeating_keep_what_the_run_has_chosen(tmp_path: Path) -> None:
     train(tmp_path, "run", "train.epochs=1")
@@ -144,6 +146,7 @@ def test_bundled_steps_learn_what_single_ones_do(tmp_path: Path) -> None:
     assert results[0]["train"] == pytest.approx(results[1]["train"], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_bundled_steps_go_on_within_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the last bit, where the bundles lie otherwise from there on."""

@@ -44,6 +44,11 @@ def environment() -> dict[str, Any]:
 FRUGAL = "xla_cpu_enable_concurrency_optimized_scheduler"
 
 
+def _knows_frugal() -> bool:
+    """Whether this jaxlib was tried with the flag: XLA ends the process at one that it does not know."""
+    return importlib.metadata.version("jaxlib").startswith("0.10.")
+
+
 def choose_backend(wanted: str | None, frugal: bool = False) -> str:
     """Makes Keras use the backend, which only works before it is loaded. Returns the one in use.
 
@@ -65,7 +70,7 @@ def choose_backend(wanted: str | None, frugal: bool = False) -> str:
         raise RuntimeError(f"the backend {chosen} is not installed: pip install {chosen}")
     os.environ["KERAS_BACKEND"] = chosen
     flags = os.environ.get("XLA_FLAGS", "")
-    if frugal and chosen == "jax" and FRUGAL not in flags:
+    if frugal and chosen == "jax" and FRUGAL not in flags and _knows_frugal():
         os.environ["XLA_FLAGS"] = f"{flags} --{FRUGAL}=false".strip()
     start_keras()
     return chosen
