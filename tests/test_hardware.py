@@ -278,6 +278,17 @@ def test_what_needs_the_whole_batch_is_for_one_device_of_tensorflow(
     assert machine.hardware(*several).devices == ("gpu:0", "gpu:1")
 
 
+def test_what_is_synchronized_is_for_tensorflow(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said when the backend is named, and else when it is known."""
+    layer = "layers.2={BatchNormalization: {synchronized: true}}"
+    said = "synchronized needs TensorFlow; on JAX statistics are those of the whole batch already"
+    with pytest.raises(SpecError, match=said):
+        seen(monkeypatch, home, "jax", GPUS, layer, "run.backend=jax")
+    with pytest.raises(SpecError, match=said):
+        machine.hardware(*seen(monkeypatch, home, "jax", GPUS, layer))
+    assert machine.hardware(*seen(monkeypatch, home, "tensorflow", GPUS, layer)).spread
+
+
 def test_auto_takes_as_many_as_can_share_a_batch(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for backend in ("tensorflow", "jax"):
         assert machine.hardware(*seen(monkeypatch, home, backend, GPUS)).devices == ("gpu:0", "gpu:1")
