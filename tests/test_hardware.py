@@ -61,7 +61,7 @@ run()
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The spec for each kind of source, and what one device makes of it."""
+    """The spec for each kind of source."""
     folder = tmp_path_factory.mktemp("hardware")
     digits = load_digits()
     for i, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
@@ -69,8 +69,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray((image * 15).astype("uint8")).save(folder / "digits" / str(label) / f"{i}.png")
     for name, source in SOURCES.items():
         (folder / f"{name}.yaml").write_text(SPEC.replace("SOURCE", source))
-        archspec.load(folder / f"{name}.yaml").train(folder / f"one-{name}", quiet=True)
     return folder
+
+
+def one(home: Path, source: str) -> Path:
+    """What one device makes of it."""
+    run = home / f"one-{source}"
+    if not run.exists():
+        archspec.load(home / f"{source}.yaml").train(run, quiet=True)
+    return run
 
 
 def start(home: Path, backend: str, *arguments: str, devices: int | None = None) -> subprocess.Popen[str]:
@@ -96,11 +103,11 @@ def weights(run: Path) -> list[np.ndarray]:
     return [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in network.weights]
 
 
-def assert_same(one: Path, other: Path) -> None:
+def assert_same(run: Path, other: Path) -> None:
     """The weights, to rounding: no weight of the 2,400 is apart by more than a thousandth of what a step changes."""
-    for first, second in zip(weights(one), weights(other), strict=True):
+    for first, second in zip(weights(run), weights(other), strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-5)
-    figures = [json.loads((run / "results.json").read_text())["metrics"] for run in (one, other)]
+    figures = [json.loads((path / "results.json").read_text())["metrics"] for path in (run, other)]
     for split in ("train", "validation", "test"):
         assert figures[0][split] == pytest.approx(figures[1][split], rel=1e-3), split
 
@@ -114,7 +121,7 @@ EITHER = ["arrays", pytest.param("stream", marks=pytest.mark.slow)]
 def test_several_devices_give_the_weights_of_one(home: Path, backend: str, source: str) -> None:
     run = home / f"{backend}-{source}"
     assert not train(home, backend, f"{source}.yaml", f"run.devices={DEVICES[backend]}", "--run-dir", str(run))
-    assert_same(home / f"one-{source}", run)
+    assert_same(one(home, source), run)
     assert len(json.loads((run / "environment.json").read_text())["used"]) == DEVICES[backend]
 
 
@@ -177,7 +184,7 @@ def test_two_processes_give_the_weights_of_one(home: Path, source: str) -> None:
     for process in both:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
-    assert_same(home / f"one-{source}", run)
+    assert_same(one(home, source), run)
     assert len(json.loads((run / "environment.json").read_text())["used"]) == 4
 
 
@@ -188,7 +195,7 @@ LAYOUT = ["run.mesh={batch: 4, model: 2}", "run.layout={'dense*/kernel': [null, 
 def test_divided_weights_are_those_of_one_device(home: Path) -> None:
     run = home / "layout"
     assert not train(home, "jax", "arrays.yaml", *LAYOUT, "--run-dir", str(run))
-    assert_same(home / "one-arrays", run)
+    assert_same(one(home, "arrays"), run)
 
 
 def test_a_layout_divides_weights_and_their_optimizer(home: Path) -> None:
@@ -233,7 +240,7 @@ def test_a_run_on_several_devices_goes_on(home: Path, backend: str) -> None:
     for first, second in zip(weights(whole), weights(run), strict=True):
         np.testing.assert_array_equal(first, second)
     assert not train(home, backend, "--resume", str(alone), "train.epochs=2", "run.devices=1")
-    assert_same(home / "one-arrays", alone)
+    assert_same(one(home, "arrays"), alone)
 
 
 GPUS = ["gpu:0", "gpu:1", "gpu:2"]
@@ -269,8 +276,8 @@ def test_what_needs_the_whole_batch_is_for_one_device_of_tensorflow(
     several = seen(monkeypatch, home, "tensorflow", GPUS, "run.devices=2", *changes)
     with pytest.raises(SpecError, match=what):
         machine.hardware(*several)
-    one = seen(monkeypatch, home, "tensorflow", GPUS, "run.devices=1", *changes)
-    assert machine.hardware(*one).devices == ("gpu:0",)
+    single = seen(monkeypatch, home, "tensorflow", GPUS, "run.devices=1", *changes)
+    assert machine.hardware(*single).devices == ("gpu:0",)
     if what.endswith("is for the whole batch"):
         found = machine.hardware(*seen(monkeypatch, home, "tensorflow", GPUS, *changes))
         assert found.devices == () and found.spread is None
