@@ -85,6 +85,7 @@ def start(home: Path, backend: str, *arguments: str, devices: int | None = None)
     devices = devices or DEVICES[backend]
     code = START.format(tensorflow=backend == "tensorflow", devices=devices)
     flags = f"--xla_force_host_platform_device_count={devices}"
+    flags += " --xla_cpu_collective_call_terminate_timeout_seconds=250"  # a busy machine: 40 s would end the process
     environment = os.environ | {"KERAS_BACKEND": backend, "XLA_FLAGS": flags, "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-c", code, *arguments, "--quiet"]
     pipe = subprocess.PIPE
