@@ -18,6 +18,7 @@ from archspec.graph.ir import Graph
 from archspec.language import Document
 from archspec.layers.objects import Loss
 from archspec.layers.objects import losses as losses_of
+from archspec.train.check import check_synchronized
 from archspec.train.layout import check_layout, layouts
 from archspec.train.sections import Sections
 from archspec.train.settings import FormulaLoss, Run
@@ -65,8 +66,9 @@ class Hardware:
             from archspec.train.mesh import laid_out
 
             return laid_out(self.spread)
-        context: Context = self.spread.scope()
-        return context
+        from archspec.train.shares import given_out
+
+        return given_out(self.spread)
 
     def predicting(self, model: keras.Model) -> Context:
         """The context in which a model made in `model` predicts: outside of it."""
@@ -83,7 +85,7 @@ def hardware(document: Document, graph: Graph, settings: Sections) -> Hardware:
     Raises SpecError where they are not there or do not fit the training.
     """
     run, backend = settings.run, keras.backend.backend()
-    found = check_layout(document, graph, run, settings.data.batch_size, backend)
+    found = check_layout(document, graph, run, settings.data.batch_size, backend) + check_synchronized(graph, backend)
     if found:
         raise SpecError(found, document.texts)
     try:

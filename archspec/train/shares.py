@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.data.ops.dataset_ops import DatasetV2
 
 
 class Shares(tf.distribute.DistributedDataset):  # type: ignore[misc]
@@ -33,6 +34,24 @@ class Shares(tf.distribute.DistributedDataset):  # type: ignore[misc]
     @property
     def element_spec(self) -> Any:
         return self.batches().element_spec
+
+
+@contextlib.contextmanager
+def given_out(strategy: Any) -> Iterator[None]:
+    """The strategy's scope, where no tf.data pipeline is tuned as it runs.
+
+    What tunes a pipeline sleeps for up to a minute at a time. TensorFlow 2.21 wakes it before it marks it as cancelled,
+    so that it may sleep on while what takes its iterator away waits: each device's, after every epoch and evaluation.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    tensorflows_own = DatasetV2._apply_debug_options  # what every iterator calls on the dataset that it is made of
+    DatasetV2._apply_debug_options = lambda dataset: tensorflows_own(dataset.with_options(options))
+    try:
+        with strategy.scope():
+            yield
+    finally:
+        DatasetV2._apply_debug_options = tensorflows_own
 
 
 def _share(batch: Any, part: Any, parts: int) -> Any:
