@@ -32,6 +32,10 @@ bench: $(READY)  ## the figures of the README, as ratios taken in one run
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/zoo_build.py
 	$(BIN)/python benchmarks/draw.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/train_overhead.py
+	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/kill.py
 
 docs: $(READY)  ## the pages that are made from the specs
 	$(BIN)/python docs/make_zoo.py
