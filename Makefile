@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow parity lint bench docs gallery clean
+.PHONY: demo test test-slow parity lint bench docs gallery training clean
 
 demo: $(READY)  ## train a network described in YAML on real images; report and picture lie in runs/
 	$(BIN)/archspec check specs/digits_cnn.yaml
@@ -32,12 +32,19 @@ bench: $(READY)  ## the figures of the README, as ratios taken in one run
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/zoo_build.py
 	$(BIN)/python benchmarks/draw.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/train_overhead.py
+	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/kill.py
 
 docs: $(READY)  ## the pages that are made from the specs
 	$(BIN)/python docs/make_zoo.py
 
 gallery: $(READY)  ## every spec drawn, with its cost table
 	$(BIN)/python docs/make_gallery.py
+
+training: $(READY)  ## networks of every kind trained, with what shows that they learnt
+	$(BIN)/python docs/make_training.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archspec needs Python 3.11 or newer: make PYTHON=python3.12")'

@@ -32,7 +32,10 @@ VARIANTS = {
     "lenet": ["paper1998"], "mobilenet": ["v1", "v3_large"], "resnet": ["resnet18", "keras_resnet50v2", "cifar20"],
     "rnn": ["gru"], "segnet": ["voc224"], "unet": ["original"],
 }  # fmt: skip
-HEAD = "Every spec in [specs](../specs), drawn by `archspec draw` as it is; `make gallery` draws them anew."
+HEAD = (
+    "Every spec in [specs](../specs), drawn by `archspec draw` as it is; `make gallery` draws them anew. "
+    "[training.md](training.md) shows small ones trained."
+)
 
 
 @dataclass(frozen=True)

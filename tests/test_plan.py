@@ -51,11 +51,12 @@ def test_two_dense_layers_by_hand() -> None:
     assert (found.parameters, found.trainable) == (325, 325)
     assert found.weight_bytes == found.gradient_bytes == 4 * 325
     assert found.state_bytes == 4 * 2 * 325
-    # At scores' backward pass: x, hidden and scores, the gradients of both and scratch for scores, and scores' weights
-    # have their gradients. At hidden's: x, hidden, its gradient and scratch, and all gradients of weights.
-    at_scores, at_hidden = 4 * (105 + 8 * (10 + 20 + 5 + 20 + 5 + 5)), 4 * (325 + 8 * (10 + 20 + 20 + 20))
+    # At scores' backward pass: x, hidden and scores, the gradients of both, scratch for scores and for the loss, and
+    # scores' weights have theirs. At hidden's: x, hidden, its gradient and scratch, and all gradients of weights.
+    at_scores, at_hidden = 4 * (105 + 8 * (10 + 20 + 5 + 20 + 5 + 5 + 5)), 4 * (325 + 8 * (10 + 20 + 20 + 20))
     assert found.tensors.peak(8) == max(at_scores, at_hidden)
-    program = 2 * PROGRAM_BYTES
+    base, layer, _ = PROGRAM_BYTES["tensorflow"]
+    program = base + 2 * layer
     assert found.training_bytes == program + 4 * 3 * 325 + max(at_scores, at_hidden)
     assert found.inference_bytes == program + 4 * 325 + 4 * 8 * (10 + 20)
     # 200 + 100 MACs forward, three times that in all, two operations each, eight examples.
@@ -65,7 +66,8 @@ def test_two_dense_layers_by_hand() -> None:
 def test_frozen_layers_keep_nothing_and_have_no_gradients() -> None:
     found = planned(loads(TINY, set={"train.frozen": ["hidden"]}))
     assert found.gradient_bytes == 4 * 105 and found.state_bytes == 4 * 2 * 105
-    assert found.tensors.peak(8) == 4 * (105 + 8 * (10 + 20 + 5 + 5 + 5))  # x, hidden, scores, its gradient, scratch
+    # x, hidden, scores, its gradient, and scratch for it and for the loss
+    assert found.tensors.peak(8) == 4 * (105 + 8 * (10 + 20 + 5 + 5 + 5 + 5))
 
 
 def test_mixed_precision_halves_tensors_and_copies_weights() -> None:
@@ -94,7 +96,7 @@ def test_what_layers_keep() -> None:
 
     each = TrainingStep(g.graph(Edge("drop"))).timeline().each
     kept = 4 * 256 * 3 + 4 * 64 + 64  # conv, relu and x; the pool's output; the mask
-    assert each[6] == kept + 4 * (64 + 64 + 64 + 64)  # the result, its gradient, scratch, and the pool's gradient
+    assert each[6] == kept + 4 * 5 * 64  # the result, its gradient, scratch, the loss, and the pool's gradient
 
 
 @pytest.mark.parametrize("spec", ["resnet.yaml@resnet18", "unet.yaml@small", "bert.yaml", "lstm_text.yaml", "gan.yaml"])
@@ -137,17 +139,21 @@ def test_every_block_rematerialised_keeps_less() -> None:
 
 
 def test_time_is_linear_in_the_graph() -> None:
-    g = GraphBuilder()
-    x = g.input("x", (16,))
-    for i in range(2500):
-        x = g.chain(x, {"Dense": 16}, "LayerNormalization", "ReLU", {"Dropout": 0.1}, scope=f"block{i}")
-    graph = g.graph(x)
-    assert len(graph.nodes) == 10_001
-    began = time.process_time()
-    step = TrainingStep(graph)
-    assert step.timeline().largest_batch(10**9)
-    assert choose(step, 1000, step.timeline().peak(1000) // 2).blocks
-    assert time.process_time() - began < 3
+    """Ten times the blocks take no more than some ten times as long: of the square it would be a hundred."""
+
+    def seconds(blocks: int) -> float:
+        g = GraphBuilder()
+        x = g.input("x", (16,))
+        for i in range(blocks):
+            x = g.chain(x, {"Dense": 16}, "LayerNormalization", "ReLU", {"Dropout": 0.1}, scope=f"block{i}")
+        graph = g.graph(x)
+        began = time.process_time()
+        step = TrainingStep(graph)
+        assert step.timeline().largest_batch(10**9)
+        assert choose(step, 1000, step.timeline().peak(1000) // 2).blocks
+        return time.process_time() - began
+
+    assert seconds(1500) < 30 * min(seconds(150) for _ in range(3))
 
 
 def test_remat_names_blocks() -> None:
@@ -219,12 +225,12 @@ def test_a_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "tiny.yaml"
     file.write_text(TINY)
-    done = CliRunner().invoke(cli, ["plan", str(file), "--memory", "10MB", "--flops", "1G", "--json"])
+    done = CliRunner().invoke(cli, ["plan", str(file), "--memory", "100MB", "--flops", "1G", "--json"])
     found = json.loads(done.output)
     assert found["fits"] and found["parameters"]["total"] == 325 and found["seconds"] > 0
     size = str(found["largest_batch"])
     for batch, says in ((size, "fits into"), (str(int(size) + 1), "does not fit into")):
-        text = CliRunner().invoke(cli, ["plan", str(file), "--memory", "10MB", "--batch-size", batch]).output
+        text = CliRunner().invoke(cli, ["plan", str(file), "--memory", "100MB", "--batch-size", batch]).output
         assert says in text and f"is {int(size):,}" in text
     assert CliRunner().invoke(cli, ["plan", str(file), "--memory", "lots"]).exit_code == 2
 
@@ -277,6 +283,7 @@ print(runs[0].history == runs[1].history)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_a_rematerialised_training_learns_the_same(backend: str, tmp_path: Path) -> None:
     """Batch normalisation's statistics and dropout's masks among it: the same weights after some forty steps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import resource
 import shutil
@@ -17,12 +18,13 @@ import pytest
 import archspec
 from archspec.train import checkpoint as checkpoints
 from archspec.train.batches import training_batches
+from archspec.train.failures import explained
 from archspec.train.feed import Feed
 from archspec.train.folder import RunFailed, locked
 from archspec.train.progress import Moment, bar, plain
 from archspec.train.repeat import first_difference
 from archspec.train.runs import open_run
-from tests.running import at_checkpoint, interrupted, resume, status, train
+from tests.running import at_checkpoint, interrupted, results, resume, status, train
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,6 +78,7 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(tmp_path: Path, whol
     assert ended.metrics == json.loads((whole / "results.json").read_text())["metrics"]["test"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "source"), [("tensorflow", "arrays"), ("tensorflow", "stream"), ("jax", "arrays")])
 def test_killed_runs_end_as_if_nothing_had_happened(backend: str, source: str) -> None:
     pytest.importorskip(backend)
@@ -205,6 +208,81 @@ def test_fit_with_our_callbacks_computes_what_keras_computes(tmp_path: Path) -> 
         np.testing.assert_array_equal(one, two)
 
 
+# --- from the folder alone ------------------------------------------------------------------------
+
+BONE = """
+archspec: 1
+name: bone
+use: {acts: acts/act.yaml}
+params: {width: 4}
+variants: {wide: {width: 16}}
+inputs: {features: [64]}
+layers: [{Dense: =width, name: code}, acts.act]
+"""
+NET = """
+archspec: 1
+name: net
+use: {bone: ../lib/bone.yaml@wide, small: ../lib/bone.yaml}
+inputs: {features: [64]}
+layers:
+  - {bone: , name: one}
+  - {small: , name: two, from: features}
+  - concat: [one, two]
+  - {Dense: {units: 10, activation: softmax}, name: head}
+data: {source: {sklearn: digits}, split: {test: 0.2}}
+train: {epochs: 1, loss: SparseCategoricalCrossentropy}
+"""
+
+
+def test_a_run_needs_none_of_the_files_that_its_spec_used(tmp_path: Path) -> None:
+    from archspec.train.evaluate import evaluate
+
+    for name, text in (
+        ("lib/acts/act.yaml", "archspec: 1\nname: act\nblocks: {act: {layers: [ReLU]}}\n"),
+        ("lib/bone.yaml", BONE),
+        ("home/net.yaml", NET),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    network = archspec.load(tmp_path / "home" / "net.yaml", allow=[tmp_path / "lib"], limits=archspec.Limits(nodes=99))
+    run = network.train(tmp_path / "run", quiet=True)
+    shutil.rmtree(tmp_path / "lib")
+    (tmp_path / "home" / "net.yaml").write_text("something else")
+    again = open_run(run.path)[1]
+    assert again.document.limits.nodes == 99
+    assert [t.size for node in again.graph.nodes.values() for t in node.outputs][-2:] == [20, 10]
+    assert evaluate(run.path).metrics == results(run.path)["metrics"]["test"]
+    assert again.train(tmp_path / "again", repeat=run.path, quiet=True).difference is None
+    assert len(resume(run.path, "train.epochs=2").history) == 2
+    assert len(open_run(run.path)[1].document.uses) == 2
+    assert (run.path / "files" / "outside" / "bone.yaml").read_text() == BONE
+
+
+def test_a_run_keeps_the_weights_that_it_began_with(tmp_path: Path) -> None:
+    text = NET.replace("use: {bone: ../lib/bone.yaml@wide, small: ../lib/bone.yaml}\n", "").replace(
+        "  - {bone: , name: one}\n  - {small: , name: two, from: features}\n  - concat: [one, two]\n", ""
+    )
+    train(text, tmp_path, "first")
+    second = text.replace("train: {", "train: {initial_weights: first, ")
+    run = train(second, tmp_path, "run").path
+    shutil.rmtree(tmp_path / "first")
+    assert open_run(run)[1].train(tmp_path / "again", repeat=run, quiet=True).difference is None
+    with pytest.raises(archspec.SpecError, match="nowhere"):
+        other = open_run(run, ["train.initial_weights=nowhere"])[1]
+        other.train(tmp_path / "other", repeat=run, quiet=True)
+
+
+def test_seconds_are_those_of_all_sessions(tmp_path: Path) -> None:
+    run = interrupted(SPEC, tmp_path, "run", "00002-00000004")
+    found = checkpoints.last(run / "checkpoints").checkpoint
+    assert found is not None
+    lines = [dict(line) | {"seconds": 1000.0} for line in found.position.lines]
+    position = dataclasses.replace(found.position, lines=tuple(lines), seconds=100.0)
+    checkpoints.write(run / "checkpoints", checkpoints.Checkpoint(position, found.arrays))
+    resume(run)
+    assert 2100 < results(run)["seconds"] < 2200
+
+
 # --- a spec that has changed ----------------------------------------------------------------------
 
 
@@ -294,6 +372,20 @@ def test_a_full_disk_is_told_and_leaves_the_run_whole(tmp_path: Path, whole: Pat
     assert not [path for path in run.rglob(".*") if path.name != ".lock"]
     resume(run)
     assert first_difference(whole, run) is None
+
+
+def test_too_little_memory_is_told_on_every_backend() -> None:
+    class JaxRuntimeError(RuntimeError):
+        pass
+
+    for error in (
+        MemoryError(),
+        JaxRuntimeError("INTERNAL: Error dispatching computation: Out of memory allocating 35571733764 bytes."),
+        JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"),
+    ):
+        said = explained(error)
+        assert said is not None and said.startswith("there is not enough memory")
+    assert explained(JaxRuntimeError("INTERNAL: something else")) is None
 
 
 def test_a_file_that_vanishes_is_told(tmp_path: Path) -> None:

@@ -256,6 +256,7 @@ def test_texts_in_a_table(tmp_path: Path) -> None:
         ({"task": "pairs", "shape": [5]}, {"left": "(5,)", "right": "(5,)", "label": "() int32"}, 2),
         ({"task": "sequences", "classes": 6}, {"tokens": "(16,) int32", "label": "() int32"}, 6),
         ({"task": "next"}, {"tokens": "(16,) int32", "next": "(16,) int32"}, 100),
+        ({"task": "texts"}, {"text": "() string", "label": "() int32"}, 2),
         (
             {"inputs": {"a": [3], "b": {"shape": [2], "dtype": "int32", "vocabulary": 9}}},
             {"a": "(3,)", "b": "(2,) int32", "label": "() int32"},
@@ -280,6 +281,11 @@ def test_synthetic(arguments: dict[str, Any], fields: dict[str, str], classes: i
         ({"task": "sequences", "shape": [2], "classes": 3}, "3 classes need a length of 3"),
         ({"dtype": "uint8", "vocabulary": 300}, "uint8 has no room for a vocabulary of 300"),
         ({"task": "pairs", "inputs": {"a": [3]}}, "inputs are for the tasks"),
+        ({"task": "texts", "shape": [5]}, "texts have 6 words or more, and two classes"),
+        ({"task": "texts", "classes": 3}, "texts have 6 words or more, and two classes"),
+        ({"task": "texts", "dtype": "int32"}, "texts has dtypes of its own"),
+        ({"task": "graph", "shape": [2, 2]}, "graph needs a shape of \\[features\\]"),
+        ({"task": "graph", "examples": 8, "classes": 3}, "3 classes need 9 nodes"),
     ],
 )
 def test_synthetic_mistakes(arguments: dict[str, Any], said: str) -> None:
@@ -319,6 +325,66 @@ def test_sequences_differ_in_their_order_only() -> None:
     first = (made["tokens"] == 1).argmax(1) < (made["tokens"] == 2).argmax(1)
     assert (first == (made["label"] == 0)).all()
     assert made["tokens"].min() == 1 and made["tokens"].max() == 7
+
+
+def test_texts_tell_by_their_last_clause_only() -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+
+    made = values(examples=800, task="texts", shape=[20])
+    counts = CountVectorizer().fit_transform(made["text"])
+    assert abs(cross_val_score(LogisticRegression(), counts, made["label"]).mean() - 0.5) < 0.1
+    last = [text.split(" but ")[-1].split() for text in made["text"]]
+    praise = [(clause[-1] in ("good", "fine", "great", "strong")) ^ ("not" in clause) for clause in last]
+    assert (np.array(praise) == made["label"]).all()
+    longest = max(len(text.split()) for text in made["text"])
+    assert 14 < longest <= 20 and made["label"].mean() == 0.5
+    assert {text.count(" but ") for text in made["text"]} == {0, 1, 2}
+
+
+def test_a_graph_shows_its_classes_by_its_links() -> None:
+    arguments = {"task": "graph", "shape": [8], "examples": 200, "classes": 4, "noise": 2.0}
+    loaded = source("synthetic", **arguments).load(Path())
+    again, other = (source("synthetic", **arguments, seed=seed).load(Path()) for seed in (0, 1))
+    assert loaded.fingerprint == again.fingerprint != other.fingerprint
+    assert loaded.sizes == {"train": 1, "validation": 1, "test": 1}
+    assert {name: str(field.type) for name, field in loaded.fields.items()} == {
+        "features": "(200, 8)", "adjacency": "(200, 200)", "label": "(200,) int32",
+    }  # fmt: skip
+    train, validation, test = (rows(loaded, part)[0] for part in loaded.sizes)
+    labels = np.stack([part["label"] for part in (train, validation, test)])
+    assert ((labels >= 0).sum(0) == 1).all(), "each node is in one split"
+    assert [np.bincount(row[row >= 0]).tolist() for row in labels] == [[5] * 4, [10] * 4, [35] * 4]
+    adjacency, truth = train["adjacency"], labels.max(0)
+    links = adjacency > 0
+    assert (links == links.T).all() and links.diagonal().all()
+    root = np.sqrt(links.sum(1))
+    np.testing.assert_allclose(adjacency, links / root[:, None] / root, rtol=1e-5)
+    same = truth[:, None] == truth
+    apart = links & ~np.eye(200, dtype=bool)
+    assert 0.75 < apart[same].sum() / apart.sum() < 0.95
+
+
+def test_pairs_of_digits_share_none_with_another_split() -> None:
+    loaded = source("sklearn", name="digit_pairs").load(Path())
+    assert loaded.sizes == {"train": 2500, "validation": 250, "test": 500}
+    seen = {}
+    for part in loaded.sizes:
+        made = rows(loaded, part)
+        assert sum(int(row["same"]) for row in made) == len(made) // 2
+        assert all(row["same"] + row["different"] == 1 for row in made)
+        assert not any((row["left"] == row["right"]).all() for row in made)
+        seen[part] = {row[side].tobytes() for row in made for side in ("left", "right")}
+    assert not seen["test"] & (seen["train"] | seen["validation"])
+    from sklearn.datasets import load_digits
+
+    known = {
+        image.astype("float32").tobytes(): label for image, label in zip(*load_digits(return_X_y=True), strict=True)
+    }
+    for row in rows(loaded, "test"):
+        alike = known[row["left"].tobytes()] == known[row["right"].tobytes()]
+        assert alike == bool(row["same"])
 
 
 def test_masks_lie_where_the_discs_are() -> None:

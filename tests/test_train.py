@@ -105,7 +105,7 @@ def test_an_extended_spec_keeps_both_files(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(SPEC)
     (tmp_path / "more.yaml").write_text("archspec: 1\nname: more\nextends: base.yaml\ntrain: {epochs: 1}\n")
     run = archspec.load(tmp_path / "more.yaml").train(tmp_path / "run", quiet=True)
-    assert (run.path / "base.yaml").read_text() == SPEC
+    assert (run.path / "files" / "base.yaml").read_text() == SPEC
     assert "extends: base.yaml" in (run.path / "spec.yaml").read_text()
     assert "epochs: 1" in (run.path / "resolved.yaml").read_text()
 

@@ -38,7 +38,7 @@ def command(
         archspec plan unet.yaml --flops 10T --json
         archspec plan unet.yaml --measure
     """
-    from archspec.train.machine import memory_bytes, read_bytes, read_flops
+    from archspec.train.machine import expected_backend, memory_bytes, read_bytes, read_flops
     from archspec.train.plan import estimate
     from archspec.train.plan_text import plan_json, plan_text
     from archspec.train.sections import sections
@@ -46,7 +46,7 @@ def command(
     network = open_spec(spec, changes, limits, allow)
     run = sections(network.document).run
     try:
-        room = read_bytes(memory) if memory else memory_bytes(run.devices)
+        room = read_bytes(memory) if memory else memory_bytes(run.devices, expected_backend(run.backend))
         speed = read_flops(flops) if flops else _speed(run, measure)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
@@ -58,13 +58,10 @@ def command(
 
 
 def _speed(run: Run, measure: bool) -> Throughput | None:
-    import os
-
-    from archspec.train.machine import known_throughput, remember
+    from archspec.train.machine import expected_backend, known_throughput, remember
 
     if not measure:
-        backend = run.backend or os.environ.get("KERAS_BACKEND") or "tensorflow"
-        return known_throughput(backend, run.precision)
+        return known_throughput(expected_backend(run.backend), run.precision)
     from archspec.train import probe
 
     try:

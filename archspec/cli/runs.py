@@ -57,11 +57,13 @@ def command(paths: tuple[Path, ...], as_json: bool) -> None:
 def _list(folder: Path, runs: Sequence[RunFolder]) -> str:
     from archspec.analysis.table import table_text
     from archspec.train.report.text import duration, shortened, show
+    from archspec.train.runs import told
 
     rows = []
     for run in runs:
         split, figures = run.figures()
-        shown = ", ".join(f"{name} {show(name, value)}" for name, value in list(figures.items())[:4])
+        listed = list((told(run.results) | dict(figures)).items())[:4]
+        shown = ", ".join(f"{name} {show(name, value)}" for name, value in listed)
         time = "" if run.seconds is None else duration(run.seconds)
         status, said = shortened(run.status, _STATUS), f"{split}: {shown}" if shown else ""
         name = run.name if run.path == folder else str(run.path.relative_to(folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 _COARSE = 4  # a template's cells along each axis of an image: large enough for a pooling network to see
 _FOLLOWERS = (0.7, 0.2, 0.1)  # how often each of a token's three successors comes next
+_LINKS, _OWN = 3, 0.8  # links that a node of a graph makes, and the share of them within its community
+_KNOWN = {"train": 0.1, "validation": 0.2}  # shares of a community's nodes whose labels each split has; test: the rest
+
+# What the texts are made of.
+_THINGS = ("film", "plot", "music", "ending", "cast")
+_DEGREES = ("", "so", "very", "really")
+_BLAME, _PRAISE = ("bad", "dull", "awful", "weak"), ("good", "fine", "great", "strong")
+CLAUSE = 6  # words of the longest clause
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,25 @@ def pairs(
     return values[:size], values[size:], same.astype("int32")
 
 
+def partners(rng: np.random.Generator, labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The places of left and right for pairs of given examples, and whether both are of one class: as often as not.
+
+    No example is paired with itself where its class has another.
+    """
+    import numpy as np
+
+    members = {code: np.flatnonzero(labels == code) for code in np.unique(labels)}
+    others = {code: np.flatnonzero(labels != code) for code in members}
+    left = rng.integers(len(labels), size=size)
+    same = rng.permutation(np.arange(size) % 2)
+    right = np.empty_like(left)
+    for i, (place, alike) in enumerate(zip(left, same, strict=True)):
+        code = labels[place]
+        among = members[code][members[code] != place] if alike else others[code]
+        right[i] = rng.choice(among) if len(among) else place
+    return left, right, same.astype("int32")
+
+
 def motif(classes: int) -> list[tuple[int, ...]]:
     """An order of the same few tokens for each class: what is in a sequence says nothing, its order all."""
     length = next(n for n in itertools.count(2) if math.factorial(n) >= classes)
@@ -144,6 +171,75 @@ def chains(rng: np.random.Generator, size: int, length: int, vocabulary: int) ->
         which = rng.choice(len(_FOLLOWERS), size=size, p=_FOLLOWERS)
         tokens[:, place + 1] = followers[tokens[:, place], which]
     return tokens[:, :-1], tokens[:, 1:]
+
+
+def texts(rng: np.random.Generator, labels: np.ndarray, length: int) -> np.ndarray:
+    """Clauses joined by `but`, of which the last tells: praise (1) or blame (0), which a `not` turns round.
+
+    Each word is as frequent in texts of praise as in those of blame.
+    """
+    import numpy as np
+
+    clauses = rng.integers(1, (length + 1) // (CLAUSE + 1) + 1, size=len(labels))
+    made = [
+        " but ".join([*(_clause(rng, int(rng.integers(2))) for _ in range(count - 1)), _clause(rng, int(label))])
+        for label, count in zip(labels, clauses, strict=True)
+    ]
+    return np.array(made, dtype=object)
+
+
+def _clause(rng: np.random.Generator, praises: int) -> str:
+    turned = int(rng.integers(2))
+    words = (_BLAME, _PRAISE)[praises ^ turned]
+    degree = _DEGREES[rng.integers(len(_DEGREES))]
+    said = ["the", _THINGS[rng.integers(len(_THINGS))], "was", "not" * turned, degree, words[rng.integers(len(words))]]
+    return " ".join(filter(None, said))
+
+
+def graph(
+    rng: np.random.Generator, nodes: int, classes: int, drawn: Drawn, noise: float
+) -> dict[str, dict[str, np.ndarray]]:
+    """One graph as the only example of each split: the nodes' features, the links between them, and the labels of that
+    split's nodes, -1 being the label of all others.
+
+    Nodes link mostly to nodes of their own class. The adjacency is D^-1/2 (A + I) D^-1/2, D being the degrees with the
+    loops of I (Kipf & Welling 2016, arXiv:1609.02907, equation 2).
+    """
+    import numpy as np
+
+    labels = rng.permutation(nodes) % classes
+    members = [np.flatnonzero(labels == code) for code in range(classes)]
+    adjacency = np.eye(nodes, dtype="float32")
+    for node, code in enumerate(labels):
+        for own in rng.random(_LINKS) < _OWN:
+            other = rng.choice(members[code] if own else nodes)
+            adjacency[node, other] = adjacency[other, node] = 1
+    root = 1 / np.sqrt(adjacency.sum(1))
+    adjacency *= root[:, None] * root
+    features = of_classes(rng, labels, classes, drawn, noise)
+    known = _known(members)
+    return {
+        part: {
+            "features": features[None],
+            "adjacency": adjacency[None],
+            "label": np.where(known == part, labels, -1).astype("int32")[None],
+        }
+        for part in ("train", "validation", "test")
+    }
+
+
+def _known(members: Sequence[np.ndarray]) -> np.ndarray:
+    """The split that has each node's label: the same share of every class, and one node of each at least."""
+    import numpy as np
+
+    known = np.full(sum(map(len, members)), "test", dtype=object)
+    for places in members:
+        start = 0
+        for part, share in _KNOWN.items():
+            size = max(1, round(share * len(places)))
+            known[places[start : start + size]] = part
+            start += size
+    return known
 
 
 def _words(numbers: np.ndarray) -> np.ndarray:

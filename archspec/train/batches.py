@@ -16,8 +16,10 @@ import keras
 import numpy as np
 from keras.src.trainers.data_adapters import data_adapter, data_adapter_utils, tf_dataset_adapter
 
+from archspec.tensor import TensorType
 from archspec.train.feed import Feed, element_bytes
 
+BUNDLE_BYTES = 1 << 26
 SHUFFLE_BYTES = 1 << 28  # streams larger than this are shuffled within a buffer of this size
 
 
@@ -28,6 +30,7 @@ class Batches(data_adapter.DataAdapter):  # type: ignore[misc]
         self.size, self.seed = size, seed
         self._batch_size = batch_size
         self.epoch, self.start = 0, 0
+        self.bundle = 0  # batches in a bundle, which TensorFlow's compiled loop takes; 0 where batches come one by one
 
     @property
     def num_batches(self) -> int:
@@ -49,6 +52,17 @@ class Batches(data_adapter.DataAdapter):  # type: ignore[misc]
         """The next pass over the batches is this epoch's (from 0) without its first `start` batches."""
         self.epoch, self.start = epoch, start
 
+    def trial(self) -> Batches:
+        """Batches of the same form for measurements, which are taken up again and again from the first on."""
+        return self
+
+    def fit_in_bundles(self, steps: int) -> bool:
+        """Whether so many batches can lie in one tensor: their shapes are known, and they are small."""
+        tensors = keras.tree.flatten(self.symbolic())
+        if any(None in tensor.shape or tensor.dtype == "string" for tensor in tensors):
+            return False
+        return steps * sum(TensorType(tuple(t.shape), t.dtype).bytes for t in tensors) <= BUNDLE_BYTES
+
     @property
     def uneven(self) -> bool:
         """Whether TensorFlow's replicas get unequal shares of the last batch."""
@@ -57,6 +71,11 @@ class Batches(data_adapter.DataAdapter):  # type: ignore[misc]
     @abstractmethod
     def symbolic(self) -> Any:
         """A batch as keras.KerasTensors: what a model's metrics and optimizer are built with."""
+
+    def _bundled(self, examples: Any) -> Any:
+        from archspec.train.bundles import bundled
+
+        return bundled(examples, self._batch_size, self.bundle)
 
     def _tensor(self, shape: Any, dtype: Any) -> keras.KerasTensor:
         return keras.KerasTensor((self._batch_size, *shape), keras.backend.standardize_dtype(dtype))
@@ -96,13 +115,15 @@ class ArrayBatches(Batches):
         options = tf.data.Options()
         options.deterministic = True
         options.experimental_optimization.apply_default_optimizations = False  # they cost more than they bring here
+        if self.bundle:
+            return self._bundled(self._dataset(self.bundle)).with_options(options)
         return self._dataset().with_options(options).prefetch(tf.data.AUTOTUNE)
 
-    def _dataset(self) -> Any:
-        """Each pass over it is what is left of the epoch that has begun."""
+    def _dataset(self, number: int = 1) -> Any:
+        """Each pass over it is what is left of the epoch that has begun, `number` batches at a time."""
         import tensorflow as tf
 
-        batch_size = self._batch_size
+        batch_size = number * self._batch_size
 
         def batched(_: Any) -> Any:
             positions = tf.ensure_shape(tf.numpy_function(self.order, [], tf.int64), [None])
@@ -127,6 +148,10 @@ class StreamBatches(Batches):
     ) -> None:
         super().__init__(size, batch_size, seed)
         self.examples, self.weights = examples, weights
+
+    def trial(self) -> Batches:
+        """Not shuffled: the buffer would be filled each time."""
+        return StreamBatches(self.examples, self.size, self._batch_size, None, self.weights)
 
     def symbolic(self) -> Any:
         specs = self._weighted(self.examples.batch(1)).unbatch().element_spec
@@ -158,6 +183,9 @@ class StreamBatches(Batches):
             buffer = max(self._batch_size, min(self.size, SHUFFLE_BYTES // each))
             seed = int(np.random.default_rng((self.seed, self.epoch)).integers(1, 2**31))
             data = data.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
+        if self.bundle:
+            data = data.skip(self.start * self._batch_size).batch(self.bundle * self._batch_size)
+            return self._bundled(self._weighted(data))
         data = data.batch(self._batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return self._weighted(data.skip(self.start)).prefetch(tf.data.AUTOTUNE)
 

@@ -21,6 +21,7 @@ def check_settings(document: Document, graph: Graph) -> Sections:
     settings = sections(document)
     found = _check_outputs(document, graph, settings)
     found += check_layout(document, graph, settings.run, settings.data.batch_size)
+    found += check_synchronized(graph, settings.run.backend)
     if not found:
         try:
             aims(document, graph, settings.train)
@@ -38,6 +39,17 @@ def check_settings(document: Document, graph: Graph) -> Sections:
     if found:
         raise SpecError(found, document.texts)
     return settings
+
+
+def check_synchronized(graph: Graph, backend: str | None) -> list[Diagnostic]:
+    """Keras makes layers with `synchronized: true` on TensorFlow only."""
+    found = []
+    for node in graph.nodes.values() if backend == "jax" else ():
+        inner = getattr(node.layer, "layer", None)  # of TimeDistributed and its like
+        if getattr(inner or node.layer, "synchronized", False):
+            message = "synchronized needs TensorFlow; on JAX statistics are those of the whole batch already"
+            found.append(Diagnostic("E504", message, node.origin.span, help="leave synchronized out"))
+    return found
 
 
 def require_loss(document: Document, settings: Sections) -> None:

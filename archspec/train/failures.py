@@ -18,7 +18,8 @@ def explained(error: Exception) -> str | None:
         if "ResourceExhaustedError" in kinds:
             return f"there is not enough memory, a smaller data.batch_size takes less: {text}"
         return text
-    if isinstance(error, MemoryError) or (kinds & {"JaxRuntimeError", "XlaRuntimeError"} and "RESOURCE_EXH" in text):
+    of_xla = kinds & {"JaxRuntimeError", "XlaRuntimeError"}  # on a CPU its code is INTERNAL
+    if isinstance(error, MemoryError) or (of_xla and ("RESOURCE_EXH" in text or "Out of memory" in text)):
         return f"there is not enough memory, a smaller data.batch_size takes less: {text or 'MemoryError'}"
     if isinstance(error, RuntimeError) and "errno = 28" in str(error):  # h5py's
         return "the disk is full"

@@ -7,7 +7,7 @@ import datetime
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,9 @@ from archspec.train.objective.aims import aims
 from archspec.train.objective.initial import Beginning, load_initial, read_initial
 from archspec.train.objective.scopes import freeze
 from archspec.train.outcome import (
+    Metrics,
     closing_lines,
+    drawn,
     judged,
     measured,
     parameter_counts,
@@ -35,8 +37,10 @@ from archspec.train.outcome import (
     shown_inputs,
 )
 from archspec.train.plan_text import memory_warning
+from archspec.train.repeat import kept_weights
 from archspec.train.report import Outcome, write_curves, write_report
-from archspec.train.resume import Resumed, check_data, history, resumed
+from archspec.train.resume import Resumed, check_data, history, resumed, trained_seconds
+from archspec.train.saved import INITIAL, load_weights
 from archspec.train.sections import Sections, sections
 from archspec.train.signature import write_signature
 from archspec.train.stop import Stop
@@ -90,12 +94,15 @@ def train(
         folder = Path(resume)
         with locked(folder):
             before = resumed(folder, document, graph)
-            ready = _prepared(document, graph, resuming=True)
+            ready = replace(_prepared(document, graph, quiet, begun=True), begun=kept_weights(folder, document))
             if ready.hardware.hosts > 1:
                 help = "train: {initial_weights: RUN} begins with its weights"
                 raise RunFailed("a training on several hosts cannot be resumed", help=help)
             return _train(ready, folder, quiet, before)
-    ready = replace(_prepared(document, graph, following), repeated=Path(repeat) if repeat is not None else None)
+    repeated = Path(repeat) if repeat is not None else None
+    begun = kept_weights(repeated, document) if repeated is not None else None
+    ready = _prepared(document, graph, quiet, following, begun is not None)
+    ready = replace(ready, repeated=repeated, begun=begun)
     if ready.hardware.follows:  # the first host keeps the run, what the others write is lost
         with tempfile.TemporaryDirectory() as other:
             return _train(ready, Path(other), True, None)
@@ -111,7 +118,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Ready:
-    """What is known before anything is written."""
+    """What is known before anything is written. `begun` holds the weights that the run, or one like it, began with."""
 
     document: Document
     graph: Graph
@@ -121,24 +128,30 @@ class _Ready:
     initial: tuple[Beginning, ...]
     hardware: Hardware
     repeated: Path | None
+    begun: Path | None
 
 
-def _prepared(document: Document, graph: Graph, following: Plan | None = None, resuming: bool = False) -> _Ready:
+def _prepared(
+    document: Document, graph: Graph, quiet: bool, following: Plan | None = None, begun: bool = False
+) -> _Ready:
+    """Checks all that can be checked. `begun`: its weights are there, and none to begin with are read."""
     settings = check_settings(document, graph)
     require_loss(document, settings)
+    if not quiet and not settings.run.host and (warning := memory_warning(document, graph)):
+        print(warning, flush=True)  # before any data or framework is loaded, which takes its time
     graph = freeze(graph, settings.train.frozen)
     ready = following or plan(document, graph, settings.data, settings.losses(graph))
     aims(document, graph, settings.train, ready.target_types())
     check_validation(document, settings, count(ready.parts.validation))
     check_tensorboard(document, settings)
     weights = class_weight(document, settings, ready)
-    initial = () if resuming else read_initial(document, settings)
+    initial = () if begun else read_initial(document, settings)
     settings = sections(document, -(-count(ready.parts.train) // settings.data.batch_size))
     try:
-        choose_backend(settings.run.backend)
+        choose_backend(settings.run.backend, frugal=bool(settings.run.remat))
     except RuntimeError as error:
         raise RunFailed(str(error), help="train it in a process of its own: archspec train …") from error
-    return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings), None)
+    return _Ready(document, graph, settings, ready, weights, initial, _hardware(document, graph, settings), None, None)
 
 
 def _hardware(document: Document, graph: Graph, settings: Sections) -> Hardware:
@@ -198,8 +211,8 @@ class _Run(_Ready):
 
         from archspec.train.objective.trainee import objective
 
-        began, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
-        begin = self.begin()
+        started, begin = datetime.datetime.now(datetime.UTC), self.begin()
+        began = time.perf_counter() - trained_seconds(begin.position)
         self.write_environment(started)
         if self.before is None:
             write_spec(self.folder, self.document)
@@ -207,8 +220,6 @@ class _Run(_Ready):
             write_resolved(self.folder, self.document)
         write_signature(self.folder, self.plan)
         self.draw()
-        if warning := memory_warning(self.document, self.graph):
-            self.say(warning)
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
         with self.hardware.model():
@@ -221,7 +232,8 @@ class _Run(_Ready):
                 self.say(line)
             record = self.fit(trainee, fed, begin)
             self.save(trainee.network)
-            metrics = self.report(trainee, fed, record, began, started)
+            metrics = measured(trainee.model, fed, record, self.settings.data.batch_size, self.settings.run.seed)
+        self.report(trainee.network, fed, record, metrics, began, started)
         final = metrics["test"] or metrics["validation"] or metrics["train"]
         return TrainedRun(self.folder, final, tuple(record.lines))
 
@@ -258,9 +270,17 @@ class _Run(_Ready):
         return fed
 
     def initial_weights(self, trainee: Trainee) -> list[str]:
-        """Sets what the spec gives the network to begin with, and says what went where."""
-        found = self.initial if self.before is None else read_initial(self.document, self.settings)
-        return load_initial(self.document, trainee.network, found)
+        """Sets what the spec gives the network to begin with, keeps it, and says what went where."""
+        if self.begun is not None:
+            load_weights(trainee.network, self.begun)
+            said = [f"initial weights from {self.begun}"]
+        else:
+            found = self.initial if self.before is None else read_initial(self.document, self.settings)
+            said = load_initial(self.document, trainee.network, found)
+        if said and self.begun != self.folder / INITIAL:
+            with whole(self.folder / INITIAL) as draft:
+                trainee.network.save(draft)
+        return said
 
     def fit(self, trainee: Trainee, fed: Feeds, begin: Checkpoint) -> Record:
         from archspec.build.objects import keras_object
@@ -296,34 +316,37 @@ class _Run(_Ready):
 
     def tune(self, parts: Parts) -> None:
         """Settles how steps are run, where the spec leaves that open."""
-        from archspec.train.tuning import Open, choose, key
+        from archspec.train.tuning import Open, advice, choose, key
 
         run, given = self.settings.run, self.settings.train
         augment = [to_text(steps) for steps in self.plan.augment.values()]
         name = key(to_text(self.graph), augment, type(given.optimizer), given.loss, given.phases, given.metrics,
-                   self.settings.data.batch_size, run.precision, self.hardware.used())  # fmt: skip
-        choose(parts, Open(run.jit == "auto", given.steps_per_execution == "auto", name),
-               self.folder if self.before is not None else self.repeated)  # fmt: skip
+                   self.settings.data.batch_size, run.precision, run.remat, self.hardware.used())  # fmt: skip
+        chosen = choose(parts, Open(run.jit == "auto", given.steps_per_execution == "auto", name),
+                        self.folder if self.before is not None else self.repeated)  # fmt: skip
+        if said := advice(chosen, name):
+            self.say(said)
 
     def save(self, network: keras.Model) -> None:
         with whole(self.folder / "model.keras") as draft:
             network.save(draft)
 
     def report(
-        self, trainee: Trainee, fed: Feeds, record: Record, began: float, started: datetime.datetime
-    ) -> dict[str, dict[str, float]]:
-        """Measures the network, writes down what came out, and gives the metrics of each split."""
+        self, network: keras.Model, fed: Feeds, record: Record, metrics: Metrics, began: float,
+        started: datetime.datetime,
+    ) -> None:  # fmt: skip
+        """Judges the network's predictions and writes down what came out."""
         losses, size, seed = self.settings.losses(self.graph), self.settings.data.batch_size, self.settings.run.seed
-        metrics = measured(trainee.model, fed, record, size, seed)
-        figures = judged(trainee.network, self.plan, losses, fed, size, seed)
+        with self.hardware.predicting(network):
+            figures = judged(network, self.plan, losses, fed, size, seed)
+            images = drawn(network, self.graph, self.plan, fed, size)
         seconds = time.perf_counter() - began
         facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
         made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds)
         rows, columns = shown_inputs(self.plan, figures), shown_columns(self.plan)
-        write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts))
-        for line in closing_lines(self.folder, metrics, seconds):
+        write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts, images))
+        for line in closing_lines(self.folder, made):
             self.say(line)
-        return metrics
 
     def write_environment(self, started: datetime.datetime, ended: datetime.datetime | None = None) -> dict[str, Any]:
         """What the run depends on, written before it begins and again with the time it ended."""
@@ -337,6 +360,7 @@ class _Run(_Ready):
             "spec": self.document.file,
             "variant": self.document.variant,
             "home": str((self.document.folder or Path()).resolve()),
+            "limits": asdict(self.document.limits),
             **history(self.before, started, ended),
         }
         write_json(self.folder / "environment.json", facts)

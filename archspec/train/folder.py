@@ -111,21 +111,52 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+RESOLVED = "resolved.yaml"
+USED = "used"  # the folder of the specs that resolved.yaml uses
+
+
 def write_spec(folder: Path, document: Document) -> None:
-    """The spec as written, the files that it uses beside it under their own names, and the spec as resolved."""
+    """The spec as written, the files that it reads under `files`, and the spec resolved, which needs none of them."""
     suffix = Path(document.file).suffix or ".yaml"
     file = Path(document.file)
     home = (file.parent if file.is_file() else document.folder or Path()).resolve()
+    taken: set[Path] = set()
     for name, text in document.texts.items():
         if name == document.file:
             write_whole(folder / f"spec{suffix}", text)
         elif Path(name).is_file():  # the other texts are changes from the command line
             path = Path(name).resolve()
-            copy = folder / (path.relative_to(home) if path.is_relative_to(home) else f"files/{path.name}")
+            below = path.relative_to(home) if path.is_relative_to(home) else Path("outside", path.name)
+            copy = folder / "files" / _free(below, taken)
             copy.parent.mkdir(parents=True, exist_ok=True)
             write_whole(copy, text)
     write_resolved(folder, document)
 
 
 def write_resolved(folder: Path, document: Document) -> None:
-    write_whole(folder / "resolved.yaml", to_yaml(document.raw))
+    """`resolved.yaml` and, resolved as well, each spec that it uses: together they can be read anywhere."""
+    files: dict[int, str] = {}
+    taken: set[Path] = set()
+
+    def data(each: Document, above: str) -> dict[str, Any]:
+        """What a file holds whose `use` counts from the folder `above` it."""
+        uses = {name: above + written(name, used) for name, used in each.uses.items()}
+        return {**each.raw, **({"use": uses} if uses else {})}
+
+    def written(name: str, used: Document) -> str:
+        if id(used) not in files:  # one that is used twice is one document
+            file = files[id(used)] = str(_free(Path(f"{name}.yaml"), taken))
+            (folder / USED).mkdir(exist_ok=True)
+            write_whole(folder / USED / file, to_yaml(data(used, "")))
+        return files[id(used)]
+
+    write_whole(folder / RESOLVED, to_yaml(data(document, f"{USED}/")))
+
+
+def _free(path: Path, taken: set[Path]) -> Path:
+    """The path, numbered where it is taken."""
+    number, found = 2, path
+    while found in taken:
+        found, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
+    taken.add(found)
+    return found

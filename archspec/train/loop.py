@@ -25,7 +25,7 @@ from archspec.train.progress import Progress
 from archspec.train.record import Record
 from archspec.train.stop import Stop
 
-_SHARE = 1 / 50  # of the time that writing checkpoints at the ends of epochs may take
+_SHARE = 1 / 100  # of the time that writing checkpoints at the ends of epochs may take
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,11 @@ def build(parts: Parts) -> None:
     model = parts.trained.model
     model._symbolic_build(data_batch=parts.batches.symbolic())
     if getattr(model, "_distribute_strategy", None) is not None:  # TensorFlow's, for several devices
-        model._maybe_symbolic_build = lambda **_: None  # Keras would build again, with the mean of the first batches
-        if parts.batches.uneven:
-            from archspec.train.shares import weigh_shares
+        from archspec.train.shares import sum_gradients_first, weigh_shares
 
+        model._maybe_symbolic_build = lambda **_: None  # Keras would build again, with the mean of the first batches
+        sum_gradients_first(model.optimizer)
+        if parts.batches.uneven:
             weigh_shares(model)
 
 
@@ -138,7 +139,8 @@ class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]
         parts = self.parts
         self._step = min(self._first + batch + 1, self.steps)  # the last execution may be short of steps
         now = time.perf_counter()
-        parts.progress.step(now, self._place(), lambda: self._figures(logs))
+        if now >= parts.progress.due:  # asked here: of a small network's steps each call is a hundredth
+            parts.progress.step(now, self._place(), lambda: self._figures(logs))
         if self._step == self.steps:
             self._trained = now
             if self._first and not self.model.stop_training:

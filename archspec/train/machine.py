@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,15 +17,22 @@ from archspec.files import whole
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+JAX_SHARE = 0.75  # https://docs.jax.dev/en/latest/gpu_memory_allocation.html
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Operations for each second, a multiply and an add being two: in convolutions, and in products of matrices."""
+    """What a training does in a second, forward and backward passes together.
+
+    Operations, a multiply and an add being two: in convolutions, and in products of matrices. `bytes` are those that
+    other layers make, and `call` the seconds that each layer takes however small it is.
+    """
 
     convolution: float
     product: float
+    bytes: float = math.inf
+    call: float = 0.0
 
 
 def read_bytes(text: str) -> int:
@@ -48,10 +57,31 @@ def read_flops(text: str) -> Throughput:
     return Throughput(rate, rate)
 
 
-def memory_bytes(devices: str = "auto") -> int:
-    """What a training may use: the memory of the smallest GPU where there is one to be used, else main memory."""
-    gpus = [] if devices == "cpu" else _gpus()
-    return min(gpus) if gpus else _main_memory()
+def expected_backend(wanted: str | None) -> str:
+    """The backend of a training whose `run.backend` is `wanted`; nothing is loaded for it."""
+    if wanted is None and "keras" in sys.modules:
+        import keras
+
+        return str(keras.backend.backend())
+    return wanted or os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def memory_bytes(devices: str | int = "auto", backend: str = "tensorflow") -> int:
+    """What a training on `run.devices` may use: of the smallest GPU's memory where there is one, else of main memory.
+
+    JAX takes three quarters of a GPU's unless XLA_PYTHON_CLIENT_MEM_FRACTION says otherwise.
+    """
+    gpus = [] if devices in ("cpu", "tpu") else _gpus()
+    return int(min(gpus) * (_jax_share() if backend == "jax" else 1)) if gpus else _main_memory()
+
+
+def _jax_share() -> float:
+    if os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE", "").lower() in ("false", "0"):
+        return 1.0
+    try:
+        return float(os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", JAX_SHARE))
+    except ValueError:
+        return JAX_SHARE
 
 
 def _main_memory() -> int:

@@ -17,6 +17,8 @@ from archspec.layers.objects import Loss
 from archspec.train.record import Record
 from archspec.train.report import show
 from archspec.train.report.inputs import Row, inputs_at
+from archspec.train.report.pictures import is_picture
+from archspec.train.runs import told
 from archspec.train.sections import Sections
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from archspec.train.feed import Feed, Feeds
     from archspec.train.figures import Judged
 
+_DRAWN = 32  # images
 Metrics = dict[str, dict[str, float]]  # by split and metric
 
 
@@ -60,6 +63,19 @@ def judged(
     seed_draws(network, seed)
     split, feed = ("test", fed.test) if fed.test else ("validation", fed.validation)
     return judge(network, plan, losses, feed, split, batch_size) if feed else {}
+
+
+def drawn(network: keras.Model, graph: Graph, plan: Plan, fed: Feeds, batch_size: int) -> dict[str, np.ndarray]:
+    """Images of outputs that no target is compared with, for the first test examples: those that a GAN draws."""
+    from archspec.train.figures import unjudged
+
+    feed = fed.test or fed.validation
+    free = tuple(name for name in graph.outputs if name not in plan.targets)
+    wanted = tuple(name for name in free if graph.type(graph.outputs[name]).rank in (2, 3))
+    if not feed or not wanted:
+        return {}
+    made = unjudged(network, wanted, feed, batch_size)
+    return {name: values[:_DRAWN] for name, values in made.items() if is_picture(values[0])}
 
 
 def results(
@@ -103,9 +119,11 @@ def shown_columns(plan: Plan) -> dict[str, tuple[Column, ...]]:
     return {name: columns[field] for name, field in plan.inputs.items() if field in columns}
 
 
-def closing_lines(folder: Path, metrics: Metrics, seconds: float) -> Iterator[str]:
-    """What is said at the end."""
+def closing_lines(folder: Path, results: Mapping[str, Any]) -> Iterator[str]:
+    """What is said at the end, of what results.json holds."""
+    judged = next(iter(results["figures"].values()), {"split": ""})["split"]
     for split in ("test", "validation"):
-        if metrics[split]:
-            yield f"{split}: {', '.join(f'{name} {show(name, value)}' for name, value in metrics[split].items())}"
-    yield f"{seconds:.0f} s; the model and a report lie in {folder}"
+        figures = (told(results) if split == judged else {}) | results["metrics"][split]
+        if figures:
+            yield f"{split}: {', '.join(f'{name} {show(name, value)}' for name, value in figures.items())}"
+    yield f"{results['seconds']:.0f} s; the model and a report lie in {folder}"

@@ -9,29 +9,35 @@ from fnmatch import fnmatchcase
 from archspec.analysis.remat import Blocks, candidates, choose, implicit_masks, repeatable
 from archspec.analysis.state import state_numbers
 from archspec.analysis.training import COMPUTES, Timeline, TrainingStep, trainable_bytes, weight_width
+from archspec.analysis.work import calls, moved_bytes, recurrent_cells
 from archspec.diagnostics import Diagnostic, SpecError, did_you_mean
 from archspec.graph.ir import Graph, Node
 from archspec.language import Document
 from archspec.layers.objects import Optimizer
-from archspec.train.machine import Throughput, memory_bytes
+from archspec.train.machine import Throughput, expected_backend, memory_bytes
 from archspec.train.objective.scopes import freeze, matched
 from archspec.train.sections import Sections, sections
 from archspec.train.settings import Train
 
 BACKWARD = 2  # a backward pass multiplies twice what the forward pass does: for the inputs' gradients, for the weights'
-# What the framework's own program takes in main memory for each layer, compiled code and all: measured by
-# benchmarks/plan.py as what is left at a batch of none, 2.9 to 3.7 MiB on TensorFlow and 3.2 to 8 on JAX.
-PROGRAM_BYTES = 3 * 2**20
+# What the framework's own program takes in main memory, compiling included: at all, for each layer, and for each cell
+# of a recurrent one. Measured by benchmarks/plan.py as what is left at a batch of a few examples.
+PROGRAM_BYTES = {
+    "tensorflow": (10 * 2**20, 5 * 2**19, 28 * 2**20),
+    "jax": (75 * 2**20, 5 * 2**19, 130 * 2**20),
+}
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What a training step takes. Bytes, and MACs for one example; `tensors` are those alive over the step.
 
-    `convolution_macs` and `product_macs` are a forward pass, the others those that rematerialised blocks add.
+    `convolution_macs` and `product_macs` are a forward pass, the others those that rematerialised blocks add. `moved`
+    are the bytes for one example that other layers make, and `calls` the layers and steps that follow each other.
     """
 
     name: str
+    backend: str
     batch_size: int
     precision: str
     optimizers: tuple[str, ...]
@@ -47,6 +53,8 @@ class Estimate:
     product_macs: int
     again_convolution_macs: int
     again_product_macs: int
+    moved: int
+    calls: int
     blocks: Blocks
     unknown_lengths: bool
 
@@ -79,12 +87,14 @@ class Estimate:
         return self.tensors.largest_batch(memory - self.resident_bytes)
 
     def seconds(self, speed: Throughput) -> float:
-        """The time of a step's convolutions and products; nothing else counts. A MAC is two operations."""
+        """The time of a step: of its products, of what other layers move, and of calling them all.
+
+        A MAC is two operations. The optimizer's own are left out.
+        """
         each = 1 + BACKWARD
-        convolution = (each * self.convolution_macs + self.again_convolution_macs) / speed.convolution
-        return (
-            2 * self.batch_size * (convolution + (each * self.product_macs + self.again_product_macs) / speed.product)
-        )
+        products = (each * self.convolution_macs + self.again_convolution_macs) / speed.convolution
+        products += (each * self.product_macs + self.again_product_macs) / speed.product
+        return self.batch_size * (2 * products + self.moved / speed.bytes) + self.calls * speed.call
 
 
 def estimate(
@@ -93,8 +103,9 @@ def estimate(
     batch_size: int | None = None,
     memory: int | None = None,
     remat: bool = False,
+    backend: str | None = None,
 ) -> Estimate:
-    """The estimate for the spec's batch size, or for another.
+    """The estimate for the spec's batch size and backend, or for others.
 
     `remat` chooses blocks to rematerialise, as few as it takes to stay within `memory` bytes; otherwise they are those
     of `run.remat`. Raises SpecError with what is wrong in the sections beside the network.
@@ -102,38 +113,41 @@ def estimate(
     settings = sections(document)
     graph = freeze(graph, settings.train.frozen)
     size = batch_size or settings.data.batch_size
-    precision = settings.run.precision
-    step = TrainingStep(graph, precision)
+    precision, backend = settings.run.precision, backend or expected_backend(settings.run.backend)
+    step = TrainingStep(graph, precision, backend)
     if remat:
         _check_masks(document, graph)
-        room = (memory or memory_bytes(settings.run.devices)) - _resident(graph, settings)
+        room = (memory or memory_bytes(settings.run.devices, backend)) - _resident(graph, settings, backend)
         blocks = choose(step, size, room).blocks
     else:
-        blocks = _blocks(document, graph, settings, size)
+        blocks = _blocks(document, graph, settings, size, backend)
     again = {name for names in blocks.values() for name in names}
     weights = [(node, w) for node in graph.nodes.values() for w in graph.weights(node)]
     return Estimate(
-        document.name, size, precision, _optimizers(settings.train),
+        document.name, backend, size, precision, _optimizers(settings.train),
         sum(w.size for _, w in weights), sum(w.size for node, w in weights if w.trainable and node.trainable),
         _weight_bytes(graph, precision), sum(trainable_bytes(graph, n, precision) for n in graph.nodes.values()),
-        _state_bytes(graph, settings.train, precision), _program_bytes(graph), step.timeline(blocks), step.inference(),
+        _state_bytes(graph, settings.train, precision), _program_bytes(graph, backend), step.timeline(blocks),
+        step.inference(),
         _macs(graph, set(graph.nodes), True), _macs(graph, set(graph.nodes), False), _macs(graph, again, True),
-        _macs(graph, again, False), blocks, any(None in t.shape for n in graph.nodes.values() for t in n.outputs),
+        _macs(graph, again, False), moved_bytes(graph, precision, backend), calls(graph), blocks,
+        any(None in t.shape for n in graph.nodes.values() for t in n.outputs),
     )  # fmt: skip
 
 
 def remat_blocks(document: Document, graph: Graph, settings: Sections) -> Blocks:
     """The blocks that `run.remat` names or, where it is `auto`, needs. Raises SpecError."""
-    return _blocks(document, freeze(graph, settings.train.frozen), settings, settings.data.batch_size)
+    backend = expected_backend(settings.run.backend)
+    return _blocks(document, freeze(graph, settings.train.frozen), settings, settings.data.batch_size, backend)
 
 
-def _blocks(document: Document, graph: Graph, settings: Sections, batch_size: int) -> Blocks:
+def _blocks(document: Document, graph: Graph, settings: Sections, batch_size: int, backend: str) -> Blocks:
     if not settings.run.remat:
         return {}
     _check_masks(document, graph)
     if settings.run.remat == "auto":
-        step = TrainingStep(graph, settings.run.precision)
-        room = memory_bytes(settings.run.devices) - _resident(graph, settings)
+        step = TrainingStep(graph, settings.run.precision, backend)
+        room = memory_bytes(settings.run.devices, backend) - _resident(graph, settings, backend)
         return choose(step, batch_size, room).blocks
     return _named(document, graph, settings.run.remat)
 
@@ -183,13 +197,17 @@ def _check_masks(document: Document, graph: Graph) -> None:
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def _resident(graph: Graph, settings: Sections) -> int:
+def _resident(graph: Graph, settings: Sections, backend: str) -> int:
     precision = settings.run.precision
-    return _weight_bytes(graph, precision) + _state_bytes(graph, settings.train, precision) + _program_bytes(graph)
+    state = _state_bytes(graph, settings.train, precision)
+    return _weight_bytes(graph, precision) + state + _program_bytes(graph, backend)
 
 
-def _program_bytes(graph: Graph) -> int:
-    return PROGRAM_BYTES * (len(graph.nodes) - len(graph.inputs))
+def _program_bytes(graph: Graph, backend: str) -> int:
+    base, layer, cell = PROGRAM_BYTES[backend]
+    layers = [node.layer for node in graph.nodes.values()]
+    cells = sum(len([*recurrent_cells(each)]) for each in layers if each.role == "recurrent")
+    return base + layer * (len(layers) - len(graph.inputs)) + cell * cells
 
 
 def _weight_bytes(graph: Graph, precision: str) -> int:

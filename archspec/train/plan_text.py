@@ -26,14 +26,15 @@ def plan_text(found: Estimate, memory: int, speed: Throughput | None) -> str:
         ("inference", bytes_text(found.inference_bytes), "at most at once, of this batch"),
     ]
     lines = [
-        f"{found.name}, batches of {found.batch_size:,}, {found.precision}",
+        f"{found.name}, batches of {found.batch_size:,}, {found.precision}, {found.backend}",
         "",
         table_text(("", "", "Memory"), [(name, what, size) for name, size, what in rows], numbers=1),
         "",
         _fits(found, memory),
     ]
     lines += [_remat(found)] if found.blocks else []
-    time = f"{seconds_text(found.seconds(speed))} for the products alone" if speed else "say --flops, or --measure once"
+    alone = " for the products alone" if speed and not speed.call else ""
+    time = f"{seconds_text(found.seconds(speed))}{alone}" if speed else "say --flops, or --measure once"
     lines.append(f"time for each step: {time}")
     lines += ["unknown lengths count as one"] if found.unknown_lengths else []
     return "\n".join(lines)
@@ -43,6 +44,7 @@ def plan_json(found: Estimate, memory: int, speed: Throughput | None) -> dict[st
     """Plain data for `--json`; `largest_batch` is null where any batch fits."""
     return {
         "name": found.name,
+        "backend": found.backend,
         "batch_size": found.batch_size,
         "precision": found.precision,
         "optimizers": list(found.optimizers),
@@ -68,11 +70,12 @@ def plan_json(found: Estimate, memory: int, speed: Throughput | None) -> dict[st
 def memory_warning(document: Document, graph: Graph) -> str | None:
     """One line where the training is estimated to take more memory than there is."""
     found = estimate(document, graph)
-    memory = memory_bytes(sections(document).run.devices)
+    memory = memory_bytes(sections(document).run.devices, found.backend)
     if found.training_bytes <= memory:
         return None
     most = found.largest_batch(memory)
-    help = f"data.batch_size={most} would fit, or run.remat=auto" if most else "archspec plan shows what takes it"
+    blocks = ", or run.remat=auto" if any(node.scope for node in graph.nodes.values()) else ""
+    help = f"data.batch_size={most} would fit{blocks}" if most else "archspec plan shows what takes it"
     return (
         f"warning: batches of {found.batch_size:,} are estimated to take {bytes_text(found.training_bytes)} and there"
         f" are {bytes_text(memory)}: {help}"

@@ -1,9 +1,10 @@
-"""How fast this machine multiplies: a product of matrices and a convolution, timed with the framework."""
+"""How fast this machine trains: small networks of one kind of layer each, timed with the framework."""
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,41 +12,67 @@ import numpy as np
 from archspec.train.environment import choose_backend
 from archspec.train.machine import Throughput
 
-SIDE = 1024  # of the matrices
-IMAGES, EDGE, CHANNELS, KERNEL = 8, 32, 64, 3
-LEAST_SECONDS = 0.3
-COMPUTES = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+LAYERS = 4  # of each network
+CALLS = 16  # layers of next to nothing
+LEAST_SECONDS = 0.2
+LEAST_STEPS = 5
+BATCH, WIDTH = 512, 512  # of products
+IMAGES, EDGE, CHANNELS, KERNEL = 16, 32, 32, 3
+ROWS, POSITIONS, FEATURES = 64, 64, 128  # of what is normalised
 
 
 def measure(backend: str | None, precision: str) -> tuple[str, Throughput]:
-    """The backend in use, and its rates in operations a second. Raises RuntimeError where the backend is not there."""
+    """The backend in use, and its rates. Raises RuntimeError where the backend is not there."""
     chosen = choose_backend(backend)
     import keras
 
-    rng = np.random.default_rng(0)
-    dtype = COMPUTES.get(precision, precision)
+    layers = keras.layers
+    number = 2 if precision.endswith("16") else 4  # bytes
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        many, one = ([layers.Dense(8) for _ in range(n)] for n in (CALLS + 1, 1))
+        call = max((_step((8,), many, 8) - _step((8,), one, 8)) / CALLS, 1e-6)
+        product = _step((WIDTH,), [layers.Dense(WIDTH) for _ in range(LAYERS)], BATCH)
+        images = [layers.Conv2D(CHANNELS, KERNEL, padding="same") for _ in range(LAYERS)]
+        convolution = _step((EDGE, EDGE, CHANNELS), images, IMAGES)
+        others: list[Any] = []
+        for _ in range(LAYERS):
+            others += [layers.LayerNormalization(), layers.ReLU()]
+        moved = _step((POSITIONS, FEATURES), others, ROWS)
+    finally:
+        keras.config.set_dtype_policy(before)
+    macs = IMAGES * EDGE**2 * (KERNEL * CHANNELS) ** 2
+    made = 2 * LAYERS * ROWS * POSITIONS * FEATURES * number * _KEPT
+    return chosen, Throughput(
+        6 * LAYERS * macs / _beyond(convolution, LAYERS * call),
+        6 * LAYERS * BATCH * WIDTH**2 / _beyond(product, LAYERS * call),
+        made / _beyond(moved, 2 * LAYERS * call),
+        call,
+    )
 
-    def tensor(*shape: int) -> Any:
-        return keras.ops.cast(rng.random(shape, "float32"), dtype)
 
-    square, images = tensor(SIDE, SIDE), tensor(IMAGES, EDGE, EDGE, CHANNELS)
-    kernel = tensor(KERNEL, KERNEL, CHANNELS, CHANNELS)
-    pixels = IMAGES * EDGE**2
-    convolution = _rate(lambda: keras.ops.conv(images, kernel, padding="same"), 2 * pixels * (KERNEL * CHANNELS) ** 2)
-    return chosen, Throughput(convolution, _rate(lambda: keras.ops.matmul(square, square), 2 * SIDE**3))
+_KEPT = 1.5  # what a normalisation is reckoned to move for each byte it makes is two, a ReLU one
 
 
-def _rate(compute: Callable[[], Any], operations: int) -> float:
-    """Operations a second, the first calls left out: they compile."""
+def _beyond(seconds: float, calls: float) -> float:
+    """What is left of a step without its calls; never less than a tenth of it."""
+    return max(seconds - calls, seconds / 10)
+
+
+def _step(shape: tuple[int, ...], layers: Sequence[Any], batch_size: int) -> float:
+    """Seconds of a training step of the layers one after the other, the first steps left out: they compile."""
     import keras
 
-    def once() -> None:
-        keras.ops.convert_to_numpy(compute()[0, 0])  # waits for the result
-
-    once()
-    once()
-    began, count = time.perf_counter(), 0
-    while (passed := time.perf_counter() - began) < LEAST_SECONDS:
-        once()
-        count += 1
-    return operations * count / passed
+    model = keras.Sequential([keras.Input(shape), *layers])
+    model.compile(keras.optimizers.SGD(1e-6), "mean_squared_error")
+    x = np.random.default_rng(0).random((batch_size, *shape), "float32")
+    y = np.zeros((batch_size, *model.output_shape[1:]), "float32")
+    for _ in range(2):
+        model.train_on_batch(x, y)
+    seconds: list[float] = []
+    while sum(seconds) < LEAST_SECONDS or len(seconds) < LEAST_STEPS:
+        began = time.perf_counter()
+        model.train_on_batch(x, y)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)

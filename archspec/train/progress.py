@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
@@ -77,7 +78,7 @@ class Progress:
     def begin(self, step: int) -> None:
         """An epoch begins, at this step."""
         self._began, self._first = time.perf_counter(), step
-        self.due = self._began + (EVERY if self.terminal else PLAIN_EVERY)
+        self.due = math.inf if self.quiet else self._began + (EVERY if self.terminal else PLAIN_EVERY)
 
     def step(self, now: float, place: tuple[int, int, int, int], figures: Callable[[], Mapping[str, float]]) -> None:
         """After a step: draws when it is time. `place` is epoch and epochs, step and steps; `now` perf_counter's."""

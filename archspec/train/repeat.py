@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from archspec.language import Document
 from archspec.train.record import TIMES
-from archspec.train.saved import load_model
+from archspec.train.runs import open_run
+from archspec.train.saved import INITIAL, load_model
 
 
 def first_difference(one: Path, two: Path) -> str | None:
@@ -25,6 +27,13 @@ def first_difference(one: Path, two: Path) -> str | None:
         return None
     differing = [line for line in (*_machine(facts, others), *_resumed(facts)) if line]
     return "; ".join([found, *differing])
+
+
+def kept_weights(run: Path, document: Document) -> Path | None:
+    """The weights that the run began with, where this spec begins with the same. Raises RunFailed."""
+    named = [(each.train or {}).get("initial_weights") for each in (open_run(run)[1].document, document)]
+    file = run / INITIAL
+    return file if named[0] is not None and named[0] == named[1] and file.is_file() else None
 
 
 def _lines(run: Path) -> list[dict[str, str]]:

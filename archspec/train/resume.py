@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Graph
 from archspec.graph.text import to_text
@@ -16,6 +16,9 @@ from archspec.layers.base import Model
 from archspec.train.folder import RunFailed
 from archspec.train.runs import open_run
 from archspec.train.sections import sections
+
+if TYPE_CHECKING:
+    from archspec.train.checkpoint import Position
 
 # What may change in a run that goes on: settings that leave the network's variables and the examples' order alone.
 RUNTIME = (
@@ -66,6 +69,11 @@ def check_data(folder: Path, facts: Mapping[str, Any], fingerprint: str) -> None
     if facts["data"] != fingerprint:
         message = f"the data have changed since the run began: {facts['data']} has become {fingerprint}"
         raise RunFailed(message, folder, "bring the old data back, or train a new run")
+
+
+def trained_seconds(position: Position) -> float:
+    """Seconds that earlier sessions trained, as far as the checkpoint has what came of them."""
+    return sum(line["seconds"] for line in position.lines) + position.seconds
 
 
 def history(before: Resumed | None, started: datetime.datetime, ended: datetime.datetime | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.architecture import Architecture, load
+from archspec.language import Limits
 from archspec.language.source import parse
 from archspec.train.folder import RunFailed
 from archspec.train.record import is_figure
@@ -84,6 +85,18 @@ class RunFolder:
         }
 
 
+def told(results: Mapping[str, Any]) -> dict[str, float]:
+    """Of each output with classes the figure that says most, where Keras's metrics do not have it."""
+    metrics = results.get("metrics", {})
+    found: dict[str, float] = {}
+    judged = {output: each for output, each in results.get("figures", {}).items() if each["task"] != "amounts"}
+    for output, each in judged.items():
+        name, value = next(iter(each["figures"].items()), ("", 0.0))
+        if name and not any(n.endswith(name) for n in metrics.get(each["split"], {})):
+            found[f"{output}_{name}" if len(judged) > 1 else name] = value
+    return found
+
+
 def is_run(path: Path) -> bool:
     return (path / STATUS).is_file()
 
@@ -119,8 +132,8 @@ def open_run(path: Path, changes: Sequence[str] = ()) -> tuple[RunFolder, Archit
     if not spec.is_file() or home is None:
         message = f"{str(path)!r} holds no run that got as far as writing down its spec"
         raise RunFailed(message, help="train it anew" if not _folds(path) else f"its folds are runs: {path}/fold-1")
-    made = load(spec, changes=changes)
-    # Files that the spec uses were copied beside it; relative paths of data start where the spec lay.
+    made = load(spec, changes=changes, limits=Limits(**run.environment.get("limits", {})))
+    # What the spec uses lies beside it; relative paths of data start where the spec lay.
     document = replace(made.document, folder=Path(home), variant=run.environment.get("variant"))
     return run, Architecture(document, made.graph)
 

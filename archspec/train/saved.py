@@ -15,6 +15,8 @@ from archspec.train.runs import RunFolder
 if TYPE_CHECKING:
     import keras
 
+INITIAL = "initial.keras"  # the network's weights before the first step, where the spec names some to begin with
+
 
 def preprocessing(run: RunFolder, names: Sequence[str]) -> dict[str, keras.Model]:
     """The saved preprocessing models by input, for those of the inputs that have one. Raises RunFailed."""

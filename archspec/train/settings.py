@@ -121,7 +121,7 @@ class Checkpoints(Model):
     """How often the training is kept, so that it can be resumed.
 
     No more than `seconds` of it are lost when the process is killed. Each epoch's end is kept besides, unless writing
-    it takes more than a fiftieth of the time.
+    it takes more than a hundredth of the time.
     """
 
     seconds: Annotated[float, Ge(0)] = 300.0

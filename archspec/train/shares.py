@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.data.ops.dataset_ops import DatasetV2
 
 
 class Shares(tf.distribute.DistributedDataset):  # type: ignore[misc]
@@ -32,6 +34,24 @@ class Shares(tf.distribute.DistributedDataset):  # type: ignore[misc]
     @property
     def element_spec(self) -> Any:
         return self.batches().element_spec
+
+
+@contextlib.contextmanager
+def given_out(strategy: Any) -> Iterator[None]:
+    """The strategy's scope, where no tf.data pipeline is tuned as it runs.
+
+    What tunes a pipeline sleeps for up to a minute at a time. TensorFlow 2.21 wakes it before it marks it as cancelled,
+    so that it may sleep on while what takes its iterator away waits: each device's, after every epoch and evaluation.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    tensorflows_own = DatasetV2._apply_debug_options  # what every iterator calls on the dataset that it is made of
+    DatasetV2._apply_debug_options = lambda dataset: tensorflows_own(dataset.with_options(options))
+    try:
+        with strategy.scope():
+            yield
+    finally:
+        DatasetV2._apply_debug_options = tensorflows_own
 
 
 def _share(batch: Any, part: Any, parts: int) -> Any:
@@ -61,3 +81,33 @@ def weigh_shares(model: keras.Model) -> None:
         return loss * own * context.num_replicas_in_sync / context.all_reduce("SUM", own)
 
     model.compute_loss = weighed
+
+
+def sum_gradients_first(optimizer: Any) -> None:
+    """Gives the optimizer the whole batch's gradients.
+
+    Keras clips each replica's own, looks for infinite ones among them, and adds them up only then. The optimizer is
+    what the model was compiled with, which may have another one inside.
+    """
+    within = getattr(optimizer, "inner_optimizer", optimizer)
+    within._all_reduce_sum_gradients = list
+    apply = optimizer.apply
+
+    def summed(gradients: Sequence[Any], trainable_variables: Any = None) -> None:
+        context = tf.distribute.get_replica_context()
+        there = [gradient for gradient in gradients if gradient is not None]
+        sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, there) if there else ())
+        apply([None if gradient is None else next(sums) for gradient in gradients], trainable_variables)
+
+    optimizer.apply = summed
+
+
+@contextlib.contextmanager
+def alone(model: keras.Model) -> Iterator[None]:
+    """A model made in a strategy's scope predicts without it: there each replica would predict the whole batch."""
+    strategy = model._distribute_strategy
+    model._distribute_strategy = model.predict_function = None
+    try:
+        yield
+    finally:
+        model._distribute_strategy, model.predict_function = strategy, None

@@ -21,29 +21,33 @@ import keras
 
 from archspec.files import write_whole
 from archspec.train import checkpoint as checkpoints
+from archspec.train.batches import Batches
+from archspec.train.environment import BACKENDS
 from archspec.train.folder import write_json
 from archspec.train.loop import Parts
 
 FILE = "execution.json"
-SHARE = 0.02  # of the training's expected time that the measurement may take
-LONGEST = 5.0  # seconds that it may take at all
+SHARE = 0.05  # of the training's expected time that the measurement may take
+LONGEST = 30.0  # seconds that it may take at all
 STEPS = 32  # run at once, where that is faster
 WAIT = 0.5  # seconds between two looks at signals, callbacks and the bar
 _FEWEST = 1000  # steps of a training in which anything is measured
-_BURST = 0.1  # seconds of one measurement
+_BURST = 0.05  # seconds of one measurement
 _ROUNDS = 3
 _GAIN = 0.95  # of the time, above which a candidate is not worth its change
+_WORTH = 0.8  # of the time, below which another backend is recommended
 _LARGEST = 1 << 30  # bytes of variables up to which a copy of them is kept meanwhile
 
 
 @dataclass(frozen=True)
 class Execution:
-    """`steps` run at once, compiled by XLA or not; why, and the seconds a step that were measured."""
+    """`steps` run at once, compiled by XLA or not; why, the seconds a step that were measured, and those it took."""
 
     jit: bool
     steps: int
     why: str
     seconds: Mapping[str, float] | None = None
+    took: float | None = None
 
     @property
     def name(self) -> str:
@@ -60,28 +64,47 @@ class Open:
 
 
 def key(*parts: object) -> str:
-    """A name for what an execution was measured for."""
-    versions = (keras.__version__, keras.backend.backend(), platform.node(), platform.machine(), os.cpu_count())
+    """A name for what an execution was measured for, the same on every backend."""
+    versions = (keras.__version__, platform.node(), platform.machine(), os.cpu_count())
     return hashlib.sha256(repr((*parts, *versions)).encode()).hexdigest()[:32]
 
 
 def choose(parts: Parts, left_open: Open, earlier: Path | None) -> Execution:
-    """Sets what the spec leaves open: as in an `earlier` run's folder, else as cached, else measured, else Keras's."""
+    """Sets what the spec leaves open: as in an `earlier` run's folder, else as cached, else measured, else Keras's.
+
+    Several devices run as Keras has it: TensorFlow's XLA is for one, and hosts must not choose differently.
+    """
     model = parts.trained.model
     own = Execution(bool(model.jit_compile), model.steps_per_execution, "as given or Keras's own")
     chosen = own
-    if left_open.jit or left_open.steps:
+    several = keras.distribution.distribution() or getattr(model, "_distribute_strategy", None)
+    if (left_open.jit or left_open.steps) and several is None:
         known = _read(earlier / FILE, "as before") if earlier else None
         found = known or _read(_cache(left_open.key), "cached") or _measured(parts, left_open, own)
         jit, steps = found.jit if left_open.jit else own.jit, found.steps if left_open.steps else own.steps
         chosen = replace(found, jit=jit, steps=steps)
     write_json(parts.folder / FILE, asdict(chosen))
-    _apply(model, chosen, {})
+    _apply(model, parts.batches, chosen, {})
     return chosen
 
 
-def _cache(name: str) -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archspec" / "execution" / f"{name}.json"
+def advice(chosen: Execution, name: str) -> str | None:
+    """What another backend makes of the same training on this machine, where that was measured and is faster."""
+    backend = keras.backend.backend()
+    if not chosen.seconds:
+        return None
+    for other in BACKENDS:
+        found = _read(_cache(name, other), "cached") if other != backend else None
+        if found is not None and found.seconds:
+            share = min(found.seconds.values()) / min(chosen.seconds.values())
+            if share < _WORTH:
+                return f"on {other} a step of this training took {share:.2f} of the time: run.backend={other}"
+    return None
+
+
+def _cache(name: str, backend: str | None = None) -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "archspec" / "execution" / f"{name}-{backend or keras.backend.backend()}.json"
 
 
 def _read(path: Path, why: str) -> Execution | None:
@@ -96,16 +119,17 @@ def _measured(parts: Parts, left_open: Open, own: Execution) -> Execution:
     """The fastest candidate, if the training is long enough to try any."""
     trained, model = parts.trained, parts.trained.model
     number = parts.batches.num_batches * parts.epochs
-    several = keras.distribution.distribution() or getattr(model, "_distribute_strategy", None)
     size = sum(int(variable.nbytes) for variable in model.variables if hasattr(variable, "nbytes"))
-    if several is not None or number < _FEWEST or size > _LARGEST:
+    if number < _FEWEST or size > _LARGEST:
         return own
     before = checkpoints.values(trained, measured=False)
+    trial = _Trial(parts, left_open, own, number)
     try:
-        found = _Trial(parts, left_open, own, number).fastest()
+        found = trial.fastest()
     finally:
         checkpoints.restore(trained, before)
         model.stop_training = False
+    _apply(model, parts.batches, found, trial.functions)
     if found.seconds:
         _keep(_cache(left_open.key), found)
     return found
@@ -124,8 +148,10 @@ class _Trial:
     """Candidates timed in turn on the first batches of the data."""
 
     def __init__(self, parts: Parts, left_open: Open, own: Execution, number: int) -> None:
-        self.parts, self.left_open, self.own, self.number = parts, left_open, own, number
+        self.model, self.batches = parts.trained.model, parts.batches.trial()
+        self.left_open, self.own, self.number = left_open, own, number
         self.functions: dict[str, Any] = {}
+        self.refusals = _refusals()
         self.spent = 0.0
 
     def fastest(self) -> Execution:
@@ -145,18 +171,20 @@ class _Trial:
             times |= {best.name: found[0], faster.name: found[1]}
             if found[1] < _GAIN * found[0]:
                 best = faster
-        return replace(best, why="measured", seconds=times) if len(times) > 1 else self.own
+        if len(times) == 1:
+            return self.own
+        return replace(best, why="measured", seconds=times, took=round(self.spent, 3))
 
     def candidates(self, first: _Time) -> list[tuple[Execution, float]]:
         """What to try, and how many seconds its compilation may take."""
         found = []
         assert first.seconds is not None
-        fits = STEPS * first.seconds <= WAIT and self.parts.batches.num_batches >= 2 * STEPS
+        fits = STEPS * first.seconds <= WAIT and self.batches.num_batches >= 2 * STEPS
         jax = keras.backend.backend() == "jax"
         if self.left_open.steps and fits:
             found.append((replace(self.own, steps=STEPS), 0.0 if jax else 1.5 * first.compiled))
-        if self.left_open.jit and not jax and not self.own.jit:
-            found.append((replace(self.own, jit=True), 3 * first.compiled))
+        if self.left_open.jit and not jax:  # JAX without it is no candidate: it runs each operation by itself
+            found.append((replace(self.own, jit=not self.own.jit), (1 if self.own.jit else 3) * first.compiled))
         return found
 
     def compare(self, one: Execution, two: Execution) -> tuple[float, float] | None:
@@ -171,15 +199,30 @@ class _Trial:
         return statistics.median(times[0]), statistics.median(times[1])
 
     def time(self, execution: Execution) -> _Time | None:
+        """The time that it takes; None where the network cannot be run so."""
         began = time.perf_counter()
-        batches, model = self.parts.batches, self.parts.trained.model
-        _apply(model, execution, self.functions)
-        batches.begin(0, 0)
-        timer = _Timer(model, batches.num_batches)
-        model.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=timer)
-        self.functions[execution.name] = model.train_function
-        self.spent += time.perf_counter() - began
+        _apply(self.model, self.batches, execution, self.functions)
+        self.batches.begin(0, 0)
+        timer = _Timer(self.model, self.batches.num_batches)
+        try:
+            self.model.fit(self.batches, epochs=1, verbose=0, shuffle=False, callbacks=timer)
+        except self.refusals:
+            if execution == self.own:
+                raise
+            return None
+        finally:
+            self.spent += time.perf_counter() - began
+        self.functions[execution.name] = self.model.train_function
         return timer.time(began)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """The errors by which a backend says that it cannot run a network in some way."""
+    if keras.backend.backend() == "jax":
+        return ()
+    import tensorflow as tf
+
+    return (tf.errors.OpError,)
 
 
 @dataclass(frozen=True)
@@ -223,10 +266,24 @@ class _Timer(keras.callbacks.CallbackList):  # type: ignore[misc]
         return _Time(compiled, (self.last[1] - self.first[1]) / (self.last[0] - self.first[0]))
 
 
-def _apply(model: keras.Model, execution: Execution, functions: Mapping[str, Any]) -> None:
+def _apply(model: keras.Model, batches: Batches, execution: Execution, functions: Mapping[str, Any]) -> None:
     """Has the model run so; functions that were compiled before are taken up again."""
-    if (model.jit_compile, model.steps_per_execution) == (execution.jit, execution.steps) and not functions:
-        return
+    bundle = _bundle(model, batches, execution)
+    same = (model.jit_compile, model.steps_per_execution, batches.bundle) == (execution.jit, execution.steps, bundle)
+    batches.bundle = bundle
     model.jit_compile, model.steps_per_execution = execution.jit, execution.steps
-    model.train_function = functions.get(execution.name)
+    if same and not functions:
+        return
     model.test_function = model.predict_function = None
+    model.train_function = functions.get(execution.name)
+    if bundle and model.train_function is None:
+        from archspec.train.bundles import train_function
+
+        model.train_function = train_function(model)
+
+
+def _bundle(model: keras.Model, batches: Batches, execution: Execution) -> int:
+    """How many batches are bundled for a loop that XLA compiles, 0 where they are not."""
+    several = getattr(model, "_distribute_strategy", None) is not None
+    wanted = execution.jit and execution.steps > 1 and keras.backend.backend() == "tensorflow" and not several
+    return execution.steps if wanted and batches.fit_in_bundles(execution.steps) else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -77,15 +77,11 @@ def judge(
     What a formula compares, only the formula knows: it may be distances with classes. Memory holds one batch of
     predictions and what the figures need, whatever the size of the split.
     """
-    import keras
-
     outputs = {name: loss for name in plan.targets if (loss := losses.get(name)) is not None}
     collectors: dict[str, Collector | None] = {}
     start = 0
     for x, y in _batches(feed, batch_size) if outputs else ():
-        if keras.backend.backend() != "tensorflow":  # no other takes the tensors of tf.data
-            x = keras.tree.map_structure(np.asarray, x)
-        predicted = _by_name(network.predict_on_batch(x), network, tuple(outputs))
+        predicted = _predicted(network, x, tuple(outputs))
         targets = y if isinstance(y, Mapping) else dict.fromkeys(outputs, y)
         for name, loss in outputs.items():
             truth, made = np.asarray(targets[name]), np.asarray(predicted[name])
@@ -93,6 +89,8 @@ def judge(
             if name not in collectors:
                 reconstructs = plan.targets[name] in plan.inputs.values()
                 found = task(name, loss, plan.classes.get(name), reconstructs, truth, made)
+                if found and found.kind == "amounts" and found.places == 0:
+                    found = _unflattened(found, plan)
                 collectors[name] = _collector(found, feed.size) if found else None
             collector = collectors[name]
             if collector is not None:
@@ -101,10 +99,38 @@ def judge(
     return {name: Judged(split, start, collector) for name, collector in collectors.items() if collector is not None}
 
 
+def _unflattened(found: Task, plan: Plan) -> Task:
+    """The task of a target that was an image until preprocessing made a vector of it."""
+    steps = plan.preprocess.get(plan.targets[found.output])
+    node = steps.nodes[next(iter(steps.outputs.values())).node] if steps else None
+    if steps is None or node is None or type(node.layer).__name__ not in ("Reshape", "Flatten"):
+        return found
+    before = steps.type(node.inputs[0])
+    known = tuple(length for length in before.shape if length is not None)
+    if node.outputs[0].rank != 1 or before.rank not in (2, 3) or len(known) != before.rank:
+        return found
+    return replace(found, places=2, shape=known)
+
+
 def _collector(found: Task, examples: int) -> Collector:
     if found.kind == "labels":
         return Labels(found, examples)
     return Amounts(found, examples) if found.kind == "amounts" else Classes(found, examples)
+
+
+def unjudged(network: keras.Model, wanted: tuple[str, ...], feed: Feed, batch_size: int) -> dict[str, np.ndarray]:
+    """What these outputs are for the first batch of a split."""
+    x, _ = next(_batches(feed, batch_size))
+    made = _predicted(network, x, wanted)
+    return {name: np.asarray(made[name]).astype("float32") for name in wanted}
+
+
+def _predicted(network: keras.Model, x: Any, wanted: tuple[str, ...]) -> Mapping[str, Any]:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":  # no other takes the tensors of tf.data
+        x = keras.tree.map_structure(np.asarray, x)
+    return _by_name(network.predict_on_batch(x), network, wanted)
 
 
 def _batches(feed: Feed, size: int) -> Iterator[tuple[Any, Any]]:

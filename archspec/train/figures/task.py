@@ -40,6 +40,7 @@ class Task:
 
     `places` counts the axes along which an example has several answers: 0 one for the example, 1 for each position of
     a sequence, 2 for each pixel. `classes` names them where they are classes or labels; `ignored` is no class.
+    `shape` is that of the images which amounts were before a last step of preprocessing made them vectors.
     """
 
     output: str
@@ -49,6 +50,7 @@ class Task:
     scores: Scores = "probabilities"
     places: int = 0
     ignored: int | None = None
+    shape: tuple[int, ...] | None = None
 
     @property
     def segments(self) -> bool:

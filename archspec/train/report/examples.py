@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,6 +27,9 @@ def examples(judged: Judged, rows: Rows, columns: Columns) -> Html | None:
     worst = judged.collected.examples()
     if not worst:
         return None
+    if judged.task.shape is not None:
+        shape = judged.task.shape
+        worst = tuple(replace(e, truth=e.truth.reshape(shape), predicted=e.predicted.reshape(shape)) for e in worst)
     arrays = [np.asarray(v) for e in worst for v in (e.truth, e.predicted)]
     pictured = judged.task.kind == "amounts" and all(is_picture(array) for array in arrays)
     limits = value_range(arrays) if pictured else (0.0, 1.0)
@@ -104,7 +108,7 @@ def _answers(judged: Judged, example: Example) -> Html:
         held = [[i for i in range(len(names)) if which.reshape(-1, len(names))[:, i].any()] for which in (truth, said)]
         return _two(*(", ".join(_name(names, i) for i in each) or "none" for each in held))
     if truth.ndim:
-        return _two(_sequence(names, truth), _sequence(names, said))
+        return _two(*(_sequence(names, codes) for codes in _labelled(names, truth, said)))
     likely = dict(example.likely)
     told = _name(names, int(said))
     if int(said) in likely:
@@ -115,6 +119,12 @@ def _answers(judged: Judged, example: Example) -> Html:
 
 def _name(names: Sequence[str], code: int) -> str:
     return shortened(names[code], _NAME) if 0 <= code < len(names) else "–"
+
+
+def _labelled(names: Sequence[str], truth: np.ndarray, said: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The places that have a class: of a graph some nodes may have none."""
+    known = (truth >= 0) & (truth < len(names))
+    return truth[known], said[known]
 
 
 def _sequence(names: Sequence[str], codes: np.ndarray) -> str:

@@ -12,7 +12,7 @@ from archspec.train.figures.classification import Classes
 from archspec.train.report.curves import roc, scatter
 from archspec.train.report.examples import legend
 from archspec.train.report.tags import Html, join, table, tag
-from archspec.train.report.text import shortened, show, title
+from archspec.train.report.text import count, shortened, show, title
 
 _MATRIX = 30  # classes that a matrix is readable with
 _CLASSES = 100  # rows of the table of classes
@@ -25,7 +25,7 @@ def judgement(judged: Judged, cards: Html | None, headline: str) -> Html:
     figures = judged.figures
     tiles = [tag("div", tag("b", show(n, v)), tag("span", title(n)), class_="tile") for n, v in figures.items()]
     parts: list[object] = [tag("h2", headline, id=f"output-{judged.task.output}")]
-    parts.append(tag("p", f"On {judged.size:,} examples of the {judged.split} split.", class_="soft"))
+    parts.append(tag("p", f"On {count(judged.size)} of the {judged.split} split.", class_="soft"))
     parts.append(tag("div", *tiles, class_="tiles"))
     collected = judged.collected
     if isinstance(collected, Classes):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from archspec.train.figures import Judged
 from archspec.train.report.curves import Lines, curve, measured
 from archspec.train.report.examples import Columns, Rows, examples
 from archspec.train.report.judgement import judgement
-from archspec.train.report.pictures import inline_svg
+from archspec.train.report.pictures import gallery, inline_svg
 from archspec.train.report.style import CSS
 from archspec.train.report.tags import Html, join, table, tag
 from archspec.train.report.text import by_split, class_list, duration, last_rates
@@ -24,6 +26,7 @@ class Outcome:
 
     `results` is what results.json holds, `lines` each epoch's figures, `judged` the outputs' figures, `rows` the inputs
     of the examples that are shown and `columns` those of a table, by input, `environment` what environment.json holds.
+    `made` are images of outputs that no target is compared with, as a GAN draws them.
     """
 
     results: Mapping[str, Any]
@@ -32,6 +35,7 @@ class Outcome:
     rows: Rows
     columns: Columns
     environment: Mapping[str, Any]
+    made: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def page(outcome: Outcome, spec: str, network: str | None) -> Html:
@@ -41,6 +45,10 @@ def page(outcome: Outcome, spec: str, network: str | None) -> Html:
     for name, judged in outcome.judged.items():
         headline = "Predictions" if len(outcome.judged) == 1 else f"Predictions of {name}"
         sections[headline] = judgement(judged, examples(judged, outcome.rows, outcome.columns), headline)
+    for name, images in outcome.made.items():
+        headline = f"Images of {name}"
+        note = tag("p", "What the network draws; no target says what they should be.", class_="soft")
+        sections[headline] = join([tag("h2", headline, id=f"made-{name}"), note, gallery(images, f"drawn by {name}")])
     drawing = inline_svg(network) if network else None
     if drawing is not None:
         sections["Network"] = join([tag("h2", "Network", id="network"), tag("div", drawing, class_="paper")])

@@ -13,6 +13,7 @@ import numpy as np
 from archspec.train.report.tags import Html, tag
 
 _LONGEST = 320  # pixels: larger pictures are shrunk, to keep the page small
+_STRIP = 8  # times as long as broad: a table of numbers rather than a picture
 _COARSE = 64  # pixels: smaller pictures are shown with hard edges
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -24,8 +25,8 @@ PALETTE = ((34, 40, 49), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228
 
 
 def is_picture(value: np.ndarray) -> bool:
-    """Whether an array can be shown as one: (height, width) or (height, width, 1, 3 or 4), 4 pixels at least."""
-    sized = value.ndim in (2, 3) and min(value.shape[:2]) >= 4
+    """Whether an array can be shown as one: (height, width) or (height, width, 1, 3 or 4), from 4 pixels, no strip."""
+    sized = value.ndim in (2, 3) and 4 <= min(value.shape[:2]) >= max(value.shape[:2]) / _STRIP
     return value.dtype.kind in "uif" and sized and (value.ndim == 2 or value.shape[2] in (1, 3, 4))
 
 
@@ -46,6 +47,12 @@ def picture(value: np.ndarray, limits: tuple[float, float], alt: str) -> Html:
     scaled = (np.nan_to_num(value.astype("float32")) - low) / max(high - low, 1e-9)
     pixels = (np.clip(scaled, 0, 1) * 255).round().astype("uint8")
     return _image(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels, alt)
+
+
+def gallery(values: np.ndarray, alt: str) -> Html:
+    """Images of numbers side by side."""
+    limits = value_range([values])
+    return tag("div", *(picture(value, limits, alt) for value in values), class_="gallery")
 
 
 def mask(classes: np.ndarray, alt: str) -> Html:

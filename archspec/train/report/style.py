@@ -47,6 +47,9 @@ thead th { white-space: nowrap; }
 .example blockquote { margin: 0 0 .4rem; max-height: 9rem; overflow: auto; white-space: pre-wrap; }
 .example table { font-size: .8rem; width: 100%; }
 .example td { padding: .1rem .3rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)); gap: .5rem; }
+.gallery img { display: block; width: 100%; border-radius: .3rem; }
+.gallery img.coarse { image-rendering: pixelated; }
 .row { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: .4rem; }
 .row figcaption { text-align: center; font-size: .78rem; }
 .truth { color: var(--good); } .said { color: var(--bad); }

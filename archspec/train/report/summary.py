@@ -8,7 +8,17 @@ from typing import Any
 
 from archspec.train.figures import Judged
 from archspec.train.report.page import Outcome
-from archspec.train.report.text import by_split, class_list, duration, last_rates, markdown, markdown_table, show, title
+from archspec.train.report.text import (
+    by_split,
+    class_list,
+    count,
+    duration,
+    last_rates,
+    markdown,
+    markdown_table,
+    show,
+    title,
+)
 
 _CLASSES = 30  # rows of the table of classes
 
@@ -34,7 +44,7 @@ def summary(outcome: Outcome, folder: Path) -> str:
 def _judged(name: str, judged: Judged) -> list[str]:
     heading = f"## Predictions of {markdown(name)}\n" if name else "## Predictions\n"
     figures = [[title(figure), show(figure, value)] for figure, value in judged.figures.items()]
-    parts = [heading, f"On {judged.size:,} examples of the {judged.split} split.\n", markdown_table(["", ""], figures)]
+    parts = [heading, f"On {count(judged.size)} of the {judged.split} split.\n", markdown_table(["", ""], figures)]
     rows = judged.by_class
     if rows and len(rows) <= _CLASSES:
         columns = list(dict.fromkeys(figure for row in rows.values() for figure in row))

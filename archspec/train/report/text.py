@@ -54,6 +54,10 @@ def last_rates(line: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {rate:.3g}".strip() for name, rate in rates.items())
 
 
+def count(examples: int) -> str:
+    return f"{examples:,} example{'' if examples == 1 else 's'}"
+
+
 def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
