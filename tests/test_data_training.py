@@ -245,7 +245,14 @@ sys.meta_path.insert(0, Block())
 
 
 @pytest.mark.parametrize(
-    "source", ["{npz: a.npz}", "{csv: {path: a.csv, target: y}}", "{synthetic: [3]}", "{sklearn: digits}"]
+    "source",
+    [
+        "{npz: a.npz}",
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ("{csv: {path: a.csv, target: y}}", "{synthetic: [3]}", "{sklearn: digits}")
+        ),
+    ],
 )
 def test_jax_trains_on_arrays_without_tensorflow(tmp_path: Path, source: str) -> None:
     pytest.importorskip("jax")

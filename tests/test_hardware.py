@@ -173,6 +173,7 @@ def test_half_precision_learns_the_same_on_several_devices(home: Path, backend: 
         np.testing.assert_allclose(first, second, rtol=0, atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", EITHER)
 def test_two_processes_give_the_weights_of_one(home: Path, source: str) -> None:
     with socket.socket() as free:
@@ -199,6 +200,7 @@ def test_divided_weights_are_those_of_one_device(home: Path) -> None:
     assert_same(one(home, "arrays"), run)
 
 
+@pytest.mark.slow
 def test_a_layout_divides_weights_and_their_optimizer(home: Path) -> None:
     code = f"""
 import archspec

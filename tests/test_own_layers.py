@@ -100,6 +100,7 @@ def test_gradients_go_back_to_the_maxima() -> None:
     np.testing.assert_array_equal(tape.gradient(total, x), np.where(kept.numpy() != 0, 3, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", ["LocalResponseNormalization", {"MaxPoolingWithArgmax2D": {"padding": "same"}}])
 def test_jax_computes_the_same(use: Any, tmp_path: Path) -> None:
     x = image(2, 5, 7, 6)

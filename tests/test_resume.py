@@ -105,6 +105,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_used(
     assert first_difference(whole, run) is None
 
 
+@pytest.mark.slow
 def test_no_whole_checkpoint_means_a_new_beginning(tmp_path: Path, whole: Path) -> None:
     run = interrupted(SPEC, tmp_path, "run", "00001-00000004")
     for path in (run / "checkpoints").glob("*.sha256"):
@@ -417,6 +418,7 @@ run: {checkpoint: {seconds: 0}}
     assert status(tmp_path / "run").startswith("failed: the run broke off")
 
 
+@pytest.mark.slow
 def test_the_command_tells_without_a_traceback(tmp_path: Path) -> None:
     """Ctrl-C once ends after the step with exit code 130, and a loss that is no number with 1."""
     spec = tmp_path / "spec.yaml"

@@ -400,6 +400,7 @@ def test_reading_runs_loads_no_framework(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_jax_reports_logs_and_is_evaluated(fruit: Path) -> None:
     pytest.importorskip("jax")
     pytest.importorskip("tensorboard")

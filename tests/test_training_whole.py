@@ -226,6 +226,7 @@ def check_gan(folder: Path) -> None:
     assert "Predictions" not in (whole.path / "report.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_gan_is_interrupted_and_resumed_bit_for_bit(tmp_path: Path) -> None:
     check_gan(tmp_path)
 
@@ -276,6 +277,7 @@ def test_the_command_is_stopped_and_goes_on(tmp_path: Path) -> None:
 # --- reports --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_report_of_formula_losses(tmp_path: Path) -> None:
     run = train(VAE, tmp_path, "run").path
     page = (run / "report.html").read_text("utf-8")

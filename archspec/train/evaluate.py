@@ -55,8 +55,6 @@ def evaluate(path: Path, split: SplitName | None = None, changes: Sequence[str] 
     `changes` override values of the spec, `data.source` above all. What `adapt` has learnt stays as it was saved. On a
     CPU the figures are those of the run, bit for bit. Raises RunFailed, and SpecError where changes or data are wrong.
     """
-    from archspec.train.objective.trainee import objective
-
     run, architecture = open_run(path, changes)
     model_file = trained_model(run)
     document = architecture.document
@@ -70,6 +68,8 @@ def evaluate(path: Path, split: SplitName | None = None, changes: Sequence[str] 
     _check_classes(run, ready)
     named, selection = _selection(ready, split)
     use_backend(run, settings)
+    from archspec.train.objective.trainee import objective
+
     trainee = objective(document, graph, settings, ready)
     load_weights(trainee.network, model_file)
     return _measured(run, graph, settings, ready, named, selection, trainee)
