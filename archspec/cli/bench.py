@@ -10,26 +10,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.cli.common import failure, print_json, run_errors, spec_options, written
+from archspec.cli.common import check_target, export_errors, load_backend, print_json, subject_argument, written
 
 if TYPE_CHECKING:
     from archspec.bench.measure import Cell, Measured
-    from archspec.cli.networks import Opened
+    from archspec.cli.subject import Subject
     from archspec.export.base import Source
 
 
 @click.command("bench")
-@click.argument("network", metavar="RUN|MODEL.keras|SPEC[@VARIANT]")
-@click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
+@subject_argument
 @click.option("--batch", "batches", default="1,8", show_default=True, metavar="N,N", help="Batch sizes.")
 @click.option("--runtimes", "names", metavar="NAME,NAME", help="Default: all that are installed.")
 @click.option("--optimize/--no-optimize", "optimise", default=True, help="Measure the optimised network as well.")
 @click.option("--seconds", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True), help="For each.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.csv")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@spec_options
 def command(
-    network: str, changes: tuple[str, ...], batches: str, names: str | None, optimise: bool, seconds: float,
+    subject: str, changes: tuple[str, ...], batches: str, names: str | None, optimise: bool, seconds: float,
     output: Path | None, as_json: bool, limits: tuple[str, ...], allow: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Measure a network under every runtime that is installed, and say which to use.
@@ -48,8 +46,8 @@ def command(
     """
     from archspec.bench.base import chosen, runtimes
     from archspec.bench.measure import measure
-    from archspec.cli.networks import open_network
-    from archspec.export.base import ExportFailed, need
+    from archspec.cli.subject import open_subject
+    from archspec.export.base import need
 
     try:
         sizes = [int(text) for text in batches.split(",")]
@@ -57,19 +55,15 @@ def command(
         raise click.BadParameter(f"{batches!r} is not N,N", param_hint="--batch") from None
     if min(sizes) < 1:
         raise click.BadParameter("a batch has at least one example", param_hint="--batch")
-    if output is not None and not output.parent.is_dir():
-        raise failure(f"cannot write {output}: there is no folder {output.parent}")
-    try:
+    if output is not None:
+        check_target(output)
+    with export_errors():
         picked = chosen([name.strip() for name in names.split(",")]) if names else [*runtimes().values()]
         for runtime in picked if names else ():
             need(runtime.NEEDS, runtime.NAME)
-        opened = open_network(network, changes, limits, allow)
-        _choose_backend()
-        with run_errors():
-            variants = _variants(opened, optimise)
-        found = measure(variants, picked, sizes, seconds, lambda text: click.echo(text, err=True))
-    except ExportFailed as error:
-        raise failure(str(error) + (f"\nhelp: {error.help}" if error.help else "")) from None
+        opened = open_subject(subject, changes, limits, allow)
+        load_backend("tensorflow")
+        found = measure(_variants(opened, optimise), picked, sizes, seconds, lambda text: click.echo(text, err=True))
     if output is not None:
         with written(output) as draft:
             draft.write_text(_csv(found), "utf-8")
@@ -81,21 +75,13 @@ def command(
         click.echo("\n".join(_text(found, opened, uses, sizes)))
 
 
-def _choose_backend() -> None:
-    from archspec.train.environment import choose_backend
-
-    try:
-        choose_backend("tensorflow")
-    except RuntimeError as error:
-        raise failure(str(error)) from None
-
-
-def _variants(opened: Opened, optimise: bool) -> dict[str, Source]:
+def _variants(opened: Subject, optimise: bool) -> dict[str, Source]:
     from archspec.build.weights import built
     from archspec.export.base import Source
+    from archspec.export.samples import filled
     from archspec.optimize.driver import optimize
 
-    network = opened.network()
+    network = filled(opened.network())
     found = {"original": Source(network, built(network))}
     if optimise:
         optimised = optimize(network, "inference").network
@@ -104,7 +90,7 @@ def _variants(opened: Opened, optimise: bool) -> dict[str, Source]:
     return found
 
 
-def _text(found: Measured, opened: Opened, uses: dict[str, str], sizes: list[int]) -> Iterator[str]:
+def _text(found: Measured, opened: Subject, uses: dict[str, str], sizes: list[int]) -> Iterator[str]:
     from archspec.analysis.table import table_text
 
     yield opened.name + ("" if opened.has_weights else ", with random weights")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from archspec.cli.common import failure, open_spec, spec_argument, written
+from archspec.cli.common import check_target, failure, load_backend, open_spec, spec_argument, written
 
 
 @click.command("build")
@@ -33,19 +33,12 @@ def command(
     path = output or Path(f"{network.name}.keras")
     if path.suffix != ".keras":
         raise click.UsageError(f"models are saved as .keras files, got {path}")
-    if path.exists() and not force:
-        raise failure(f"{path} is there already; --force replaces it")
-    if not path.parent.is_dir():
-        raise failure(f"cannot write {path}: there is no folder {path.parent}")
+    check_target(path, force)
     if network.document.spec.layers is None:
         raise failure(f"{spec} is a library of blocks without layers")
-    from archspec.train.environment import choose_backend
     from archspec.train.sections import sections
 
-    try:
-        choose_backend(sections(network.document).run.backend)
-    except RuntimeError as error:
-        raise failure(str(error)) from None
+    load_backend(sections(network.document).run.backend)
     model = network.build()
     with written(path) as draft:
         model.save(draft)

@@ -43,6 +43,13 @@ def spec_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     return spec(changes(spec_options(function)))
 
 
+def subject_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A spec, a run or a saved model, and changes to it, for `archspec.cli.subject.open_subject`."""
+    subject = click.argument("subject", metavar="SPEC[@VARIANT]|RUN|MODEL.keras", shell_complete=complete_spec)
+    changes = click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
+    return subject(changes(spec_options(function)))
+
+
 def complete_spec(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Files and, behind @, a file's variants."""
     path, at, start = incomplete.rpartition("@")
@@ -90,6 +97,27 @@ def run_errors() -> Iterator[None]:
         if error.stopped_by is not None:
             told.exit_code = 128 + error.stopped_by  # type: ignore[misc]  # click's own class variable stays
         raise told from None
+
+
+@contextlib.contextmanager
+def export_errors() -> Iterator[None]:
+    """What cannot be written or run elsewhere is told plainly, exit code 1."""
+    from archspec.export.base import ExportFailed
+
+    try:
+        yield
+    except ExportFailed as error:
+        raise failure(str(error) + (f"\nhelp: {error.help}" if error.help else "")) from None
+
+
+def load_backend(wanted: str | None) -> None:
+    """Loads Keras with that backend; None: with any. Where that cannot be, it is told plainly."""
+    from archspec.train.environment import choose_backend
+
+    try:
+        choose_backend(wanted)
+    except RuntimeError as error:
+        raise failure(str(error)) from None
 
 
 def read_limits(texts: Sequence[str]) -> Limits:
@@ -141,13 +169,20 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def check_target(path: Path, force: bool = True) -> None:
+    """Fails where a file cannot be written, or would replace another without `force`: before the work, not after."""
+    if path.exists() and not force:
+        raise failure(f"{path} is there already; --force replaces it")
+    if not path.parent.is_dir():
+        raise failure(f"cannot write {path}: there is no folder {path.parent}")
+
+
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A draft that becomes the file once it is complete; what goes wrong on the way is told plainly."""
     from archspec.files import whole
 
-    if not path.parent.is_dir():
-        raise failure(f"cannot write {path}: there is no folder {path.parent}")
+    check_target(path)
     try:
         with whole(path) as draft:
             yield draft

@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.cli.common import failure, print_json, run_errors, spec_options
+from archspec.cli.common import (
+    check_target,
+    export_errors,
+    failure,
+    load_backend,
+    print_json,
+    run_errors,
+    subject_argument,
+)
 
 if TYPE_CHECKING:
-    from archspec.cli.networks import Opened
+    from archspec.cli.subject import Subject
     from archspec.export.base import Format, Source
     from archspec.export.writing import Exported
 
 
 @click.command("export")
-@click.argument("network", metavar="RUN|MODEL.keras|SPEC[@VARIANT]")
-@click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
+@subject_argument
 @click.option("--to", "name", required=True, metavar="FORMAT", help="keras, litert, onnx, openvino, python, savedmodel")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="Default: the network's name.")
 @click.option("--int8", is_flag=True, help="Weights and activations as integers, calibrated on examples of the data.")
@@ -26,9 +33,8 @@ if TYPE_CHECKING:
 @click.option("--tolerance", type=click.FloatRange(0, min_open=True), help="Default: 1e-4 of an output's spread.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@spec_options
 def command(
-    network: str, changes: tuple[str, ...], name: str, output: Path | None, int8: bool, examples: int,
+    subject: str, changes: tuple[str, ...], name: str, output: Path | None, int8: bool, examples: int,
     optimise: bool | None, tolerance: float | None, force: bool, as_json: bool, limits: tuple[str, ...],
     allow: tuple[Path, ...],
 ) -> None:  # fmt: skip
@@ -50,27 +56,24 @@ def command(
     The file is run in its own runtime on random inputs; one that gives something else is not kept. A spec that was not
     trained gets random weights. What was learnt goes into the file; for python it lies beside it, in .weights.h5.
     """
-    from archspec.cli.networks import open_network
-    from archspec.export.base import ExportFailed
+    from archspec.cli.subject import open_subject
     from archspec.export.writing import export, find_format
 
     try:
-        format = find_format(name)
-        opened = open_network(network, changes, limits, allow)
-        path = _target(output, format, opened.name, force)
-        _choose_backend(format)
-        wanted = name not in ("keras", "python") if optimise is None else optimise
-        with run_errors():
+        with export_errors(), run_errors():
+            format = find_format(name)
+            opened = open_subject(subject, changes, limits, allow)
+            path = _target(output, format, opened.name, force)
+            load_backend(format.BACKEND)
+            wanted = name not in ("keras", "python") if optimise is None else optimise
             source = _source(opened, int8, wanted)
             judged = _Judged(opened, source, examples) if int8 else None
             source = judged.source if judged else source
             before = judged.before() if judged else {}
             exported = export(source, format, path, tolerance)
             after = judged.after(format, path) if judged else {}
-    except ExportFailed as error:
-        raise failure(str(error) + (f"\nhelp: {error.help}" if error.help else "")) from None
     except OSError as error:
-        raise failure(f"cannot write {output or network}: {error.strerror or error}") from None
+        raise failure(f"cannot write {output or subject}: {error.strerror or error}") from None
     if as_json:
         print_json(exported.to_json() | ({"before": before, "after": after} if int8 else {}))
     else:
@@ -80,7 +83,7 @@ def command(
 class _Judged:
     """Integers need examples: to calibrate them, and to say what they cost."""
 
-    def __init__(self, opened: Opened, source: Source, examples: int) -> None:
+    def __init__(self, opened: Subject, source: Source, examples: int) -> None:
         from dataclasses import replace
 
         from archspec.bench.examples import read_examples
@@ -101,31 +104,20 @@ def _target(output: Path | None, format: Format, name: str, force: bool) -> Path
     path = output or Path(f"{name}{format.SUFFIX or '_savedmodel'}")
     if format.SUFFIX and path.suffix != format.SUFFIX:
         raise click.UsageError(f"{format.NAME} is written into {format.SUFFIX} files, got {path}")
-    if not path.parent.is_dir():
-        raise failure(f"cannot write {path}: there is no folder {path.parent}")
-    there = [p for p in (path, *(path.with_suffix(suffix) for suffix in format.FILES)) if p.exists()]
-    if there and not force:
-        raise failure(f"{there[0]} is there already; --force replaces it")
+    for file in (path, *(path.with_suffix(suffix) for suffix in format.FILES)):
+        check_target(file, force)
     if path.is_dir() and (format.SUFFIX or not (path / "saved_model.pb").is_file()):
         raise failure(f"{path} is a folder of something else, and is not replaced")
     return path
 
 
-def _choose_backend(format: Format) -> None:
-    from archspec.train.environment import choose_backend
-
-    try:
-        choose_backend(format.BACKEND)
-    except RuntimeError as error:
-        raise failure(str(error)) from None
-
-
-def _source(opened: Opened, int8: bool, optimise: bool) -> Source:
+def _source(opened: Subject, int8: bool, optimise: bool) -> Source:
     from archspec.build.weights import built
     from archspec.export.base import Source
+    from archspec.export.samples import filled
     from archspec.optimize.driver import optimize
 
-    network = opened.network()
+    network = filled(opened.network())
     original = built(network)
     found = optimize(network, "inference").network if optimise else network
     model = original if found.graph is network.graph else built(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.cli.common import failure, print_json, spec_options, written
+from archspec.cli.common import check_target, failure, load_backend, print_json, subject_argument, written
 
 if TYPE_CHECKING:
     from archspec.cli.subject import Subject
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("optimize")
-@click.argument("subject", metavar="SPEC|RUN|MODEL.keras")
-@click.argument("changes", nargs=-1, metavar="[PATH=VALUE]...")
+@subject_argument
 @click.option("--level", type=click.Choice(["none", "training", "inference"]), default="inference", show_default=True,
               help="training keeps every weight under its layer's name; inference rewrites them.")  # fmt: skip
 @click.option("--passes", metavar="NAME,...", help="These passes only, also those that pay under some runtimes only.")
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
               help="Write the optimised network as a .keras file.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@spec_options
 def command(
     subject: str, changes: tuple[str, ...], level: Level, passes: str | None, skip: str | None, explain: bool,
     verify: bool | None, tolerance: float | None, output: Path | None, force: bool, as_json: bool,
@@ -61,7 +59,7 @@ def command(
     wanted = _chosen(level, passes, skip)
     if output is not None:
         _check_output(output, force, explain)
-    opened = open_subject(subject, changes, limits, allow, weights=not explain)
+    opened = open_subject(subject, changes, limits, allow, weights=not explain, around=True)
     if verify is None:
         verify = output is not None
     if explain or not (verify or output):
@@ -118,24 +116,14 @@ def _check_output(output: Path, force: bool, explain: bool) -> None:
         raise click.UsageError("--explain writes nothing, so it does not go with -o")
     if output.suffix != ".keras":
         raise click.UsageError(f"optimised networks are saved as .keras files, got {output}")
-    if output.exists() and not force:
-        raise failure(f"{output} is there already; --force replaces it")
-    if not output.parent.is_dir():
-        raise failure(f"cannot write {output}: there is no folder {output.parent}")
+    check_target(output, force)
 
 
 def _made(
     opened: Subject, level: Level, passes: Sequence[Pass], verify: bool, tolerance: float | None, output: Path | None
 ) -> Done:
     """The network rewritten with its weights, compared, and written."""
-    from archspec.start import start_keras
-    from archspec.train.environment import choose_backend
-
-    try:
-        choose_backend(opened.backend)
-    except RuntimeError as error:
-        raise failure(str(error)) from None
-    start_keras()
+    load_backend(opened.backend)
     from archspec.build.weights import built, fresh
     from archspec.export.refused import proven
     from archspec.optimize.driver import run

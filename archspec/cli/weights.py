@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from archspec.cli.common import failure, open_spec, print_json, spec_argument, written
+from archspec.cli.common import check_target, failure, open_spec, print_json, spec_argument, written
 
 
 @click.group("weights")
@@ -44,8 +44,7 @@ def import_(
     path = output or Path(f"{network.name}.keras")
     if path.suffix != ".keras":
         raise click.UsageError(f"models are saved as .keras files, got {path}")
-    if path.exists() and not force:
-        raise failure(f"{path} is there already; --force replaces it")
+    check_target(path, force)
     if network.document.spec.layers is None:
         raise failure(f"{spec} is a library of blocks without layers")
     from archspec.diagnostics import did_you_mean

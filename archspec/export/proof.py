@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from archspec.export.formats.keras import keras_run
+from archspec.export.logits import with_logits
 from archspec.export.samples import noises, random_inputs, stilled
 from archspec.graph.ir import Graph
 from archspec.graph.prune import pruned
@@ -26,7 +28,8 @@ NEGLIGIBLE = 0.1  # of the largest gradient: errors of smaller ones, as before a
 class Proof:
     """The largest errors found, each relative to the spread of what it is an error of.
 
-    * `outputs`: by the outputs' names.
+    * `outputs`: by the outputs' names; of one that ends with a softmax or the like also before that, which hides
+      errors.
     * `gradients`, `states`: of the level `training` only: by weight, as `conv/kernel`; states are weights that a step
       changes without a gradient.
     * `noise`: what the two draw at random in training differently, for people; empty where nothing.
@@ -67,7 +70,8 @@ def prove(
     undo: Change | None = None,
     batch: int = 2,
 ) -> Proof:
-    """Builds both networks, which need weights, and compares what they give for the same random inputs.
+    """Builds both networks, which need weights, and compares what they give for the same random inputs; where both
+    have the same softmax, sigmoid or tanh at the end of an output, also what is before it.
 
     With `undo`, which gives weights of the original from those of the optimised one, a step of training is compared
     too: with dropout and noise held still, the gradients of a random sum of the outputs and of the losses that layers
@@ -75,21 +79,22 @@ def prove(
     """
     inputs = random_inputs(original.graph, batch, seed)
     tolerance = default_tolerance(original.graph) if tolerance is None else tolerance
-    given = _run(original, inputs)
-    outputs = _errors(given, _run(optimized, inputs))
+    shown = with_logits([original, optimized])
+    given, found = (_run(network, inputs) for network in shown)
+    outputs = _errors(given, found)
     within = max(outputs.values(), default=0.0) <= tolerance
-    rounding = 0.0 if within else _rounding(original, optimized, inputs, given, tolerance)
+    rounding = 0.0 if within else _rounding(shown, inputs, given, tolerance)
     if undo is None:
         return Proof(tolerance, outputs, rounding=rounding)
     noise = _noise_differs(original.graph, optimized.graph)
     if noise:
         return Proof(tolerance, outputs, noise=noise)
     with _double():
-        expected, found = _step(original, inputs, seed), _step(optimized, inputs, seed)
+        expected, stepped = _step(original, inputs, seed), _step(optimized, inputs, seed)
     names = {f"{node}/{spec.name}": (node, i) for node, i, spec in _specs(pruned(original.graph))}
-    gradients = _changes(names, expected.gradients, undo(found.gradients))
-    states = _changes(names, expected.weights, undo(found.weights))
-    losses = relative_error(np.asarray(expected.losses), np.asarray(found.losses))
+    gradients = _changes(names, expected.gradients, undo(stepped.gradients))
+    states = _changes(names, expected.weights, undo(stepped.weights))
+    losses = relative_error(np.asarray(expected.losses), np.asarray(stepped.losses))
     return Proof(tolerance, outputs, gradients, states | {"the layers' losses": losses}, rounding=rounding)
 
 
@@ -103,25 +108,20 @@ def default_tolerance(graph: Graph) -> float:
     return max(TOLERANCES[dtype] for dtype in dtypes if dtype in TOLERANCES)
 
 
-def _run(network: Network, inputs: list[Array]) -> dict[str, Array]:
-    import keras
-
+def _run(network: Network, inputs: Sequence[Array]) -> Mapping[str, Array]:
     from archspec.build.weights import built
 
-    model = built(network)
-    found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
-    values = found.values() if isinstance(found, Mapping) else [found]
-    return {name: keras.ops.convert_to_numpy(v) for name, v in zip(network.graph.outputs, values, strict=True)}
+    return keras_run(built(network), list(network.graph.outputs))(inputs)
 
 
 def _rounding(
-    original: Network, optimized: Network, inputs: list[Array], given: Mapping[str, Array], tolerance: float
+    networks: Iterable[Network], inputs: Sequence[Array], given: Mapping[str, Array], tolerance: float
 ) -> float:
     """How far the original's results are from those in float64, where the two networks agree in that; else 0."""
     with _double() as exact:
         if not exact:
             return 0.0
-        expected, found = _run(original, inputs), _run(optimized, inputs)
+        expected, found = (_run(network, inputs) for network in networks)
     agree = max(_errors(expected, found).values()) <= tolerance
     return max(_errors(expected, given).values()) if agree else 0.0
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from archspec.export.proof import Proof, prove
-from archspec.export.samples import random_network
+from archspec.export.samples import filled
 from archspec.optimize.driver import Optimized, run
 from archspec.optimize.network import Network
 from archspec.optimize.rewrite import Level, Pass
@@ -38,11 +38,17 @@ def proven(
     Where the error is over the tolerance, the passes are tried one more at a time, and the first that brings it over is
     refused: the others go on without it.
     """
-    filled = network if network.weights is not None else random_network(network.graph, seed)
+    original = filled(network, seed)
+
+    def tried(chosen: Sequence[Pass]) -> tuple[Optimized, Proof]:
+        optimized = run(original, level, chosen, keep)
+        undo = optimized.undo if level == "training" else None
+        return optimized, prove(original, optimized.network, seed, tolerance, undo=undo)
+
     left, refused = list(passes), list[tuple[str, Proof]]()
     while True:
-        optimized, proof = _tried(filled, level, left, keep, tolerance, seed)
-        guilty = None if proof.holds else _first_wrong(filled, level, left, keep, tolerance, seed)
+        optimized, proof = tried(left)
+        guilty = None if proof.holds else _first_wrong(left, lambda chosen: tried(chosen)[1].holds)
         if guilty is None:
             break
         refused.append((left[guilty].name, proof))
@@ -52,32 +58,12 @@ def proven(
     return Proven(optimized, proof, tuple(refused))
 
 
-def _tried(
-    network: Network,
-    level: Level,
-    passes: Sequence[Pass],
-    keep: Collection[str] | None,
-    tolerance: float | None,
-    seed: int,
-) -> tuple[Optimized, Proof]:
-    optimized = run(network, level, passes, keep)
-    undo = optimized.undo if level == "training" else None
-    return optimized, prove(network, optimized.network, seed, tolerance, undo=undo)
-
-
-def _first_wrong(
-    network: Network,
-    level: Level,
-    passes: Sequence[Pass],
-    keep: Collection[str] | None,
-    tolerance: float | None,
-    seed: int,
-) -> int | None:
+def _first_wrong(passes: Sequence[Pass], holds: Callable[[Sequence[Pass]], bool]) -> int | None:
     """Which pass, added to those before it, brings the error over the tolerance; None where there is none to blame."""
     low, high = 0, len(passes)  # without any it may hold, with all it does not
     while low < high:
         middle = (low + high) // 2
-        if _tried(network, level, passes[:middle], keep, tolerance, seed)[1].holds:
+        if holds(passes[:middle]):
             low = middle + 1
         else:
             high = middle

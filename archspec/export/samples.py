@@ -13,11 +13,14 @@ from archspec.graph.ir import Graph, Node
 from archspec.layers.base import FLOATS, Layer, WeightSpec
 from archspec.layers.core import Embedding, ReversibleEmbedding
 from archspec.layers.normalization import BatchNormalization
+from archspec.layers.objects.constraints import NonNeg
 from archspec.optimize.network import Array, Network, Weights
 from archspec.tensor import TensorType
 
 STEPS, PIXELS = 7, 64  # what an unknown length is: of a sequence, of an image
-POSITIVE = ("variance", "stddev", "count", "gamma", "scale")  # weights that must be, or are best, above zero
+POSITIVE = ("variance", "stddev", "count")  # weights that must be above zero
+SCALES = ("gamma", "scale")  # weights that keep their distance from zero
+NEGATIVE = 0.25  # of the scales of a layer: what holds for positive ones only, as of relu and maxima, is seen so
 SOFT = 0.2  # of the usual scale: kernels before a softmax
 CALIBRATED = 4  # examples that the statistics are taken of, with those of a proof among them
 LARGE = 4.0  # times as large is every second example
@@ -84,22 +87,32 @@ def random_weights(graph: Graph, seed: int = 0) -> Weights:
         # A softmax of large values takes one of them for all, which hides or blows up what they were.
         scale = SOFT if getattr(node.layer, "activation", None) == "softmax" else 1.0
         specs = graph.weights(node)
+        signed = not isinstance(getattr(node.layer, "gamma_constraint", None), NonNeg)
         if specs:
-            found[name] = tuple(_weight(rng, spec, scale) for spec in specs)
+            found[name] = tuple(_weight(rng, spec, scale, signed) for spec in specs)
     return found
 
 
-def _weight(rng: np.random.Generator, spec: WeightSpec, scale: float) -> Array:
+def _weight(rng: np.random.Generator, spec: WeightSpec, scale: float, signed: bool) -> Array:
     name = spec.name.rpartition("/")[2]
     if spec.dtype not in FLOATS:
         return rng.integers(1, 5, spec.shape).astype(spec.dtype)
     if any(word in name for word in POSITIVE):
         values = rng.uniform(0.5, 1.5, spec.shape)
+    elif any(word in name for word in SCALES):
+        values = rng.uniform(0.5, 1.5, spec.shape) * (_signs(rng, spec.shape) if signed else 1)
     elif "kernel" in name and len(spec.shape) > 1:
         values = rng.standard_normal(spec.shape) * (scale * math.sqrt(2 / _inputs(name, spec.shape)))
     else:
         values = rng.standard_normal(spec.shape) * 0.3
     return np.asarray(values).astype(_numpy(spec.dtype))
+
+
+def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """-1 for a quarter, at least for one of several, else 1; which ones is random."""
+    size = math.prod(shape)
+    negative = math.ceil(NEGATIVE * size) if size > 1 else 0
+    return np.where(rng.permutation(size) < negative, -1.0, 1.0).reshape(shape)
 
 
 def _inputs(name: str, shape: tuple[int, ...]) -> int:
@@ -123,6 +136,11 @@ def random_network(graph: Graph, seed: int = 0) -> Network:
     """
     network = Network(graph, random_weights(graph, seed))
     return _calibrated(network, seed) if any(map(_normalizes, graph.nodes.values())) else network
+
+
+def filled(network: Network, seed: int = 0) -> Network:
+    """The network, with random weights where it has none."""
+    return network if network.weights is not None else random_network(network.graph, seed)
 
 
 def _normalizes(node: Node) -> bool:

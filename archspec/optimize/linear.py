@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from archspec.graph.ir import Node
 from archspec.layers.conv import Conv1D, Conv2D, Conv3D
@@ -19,7 +20,7 @@ from archspec.optimize.algebra import Affine
 from archspec.optimize.draft import Draft
 from archspec.optimize.facts import is_linear
 from archspec.optimize.network import Array
-from archspec.optimize.rewrite import Skip
+from archspec.optimize.rewrite import Skip, changed
 from archspec.tensor import TensorType
 
 Conv = Conv1D | Conv2D | Conv3D
@@ -36,6 +37,16 @@ Mean = (
     | GlobalAveragePooling3D
 )
 Pads = tuple[tuple[int, int], ...]
+
+
+def with_bias(node: Node) -> Node:
+    """The node with a bias, which it may have had."""
+    return replace(node, layer=changed(node.layer, use_bias=True))
+
+
+def window(layer: Conv | Depthwise | Dense) -> tuple[int, ...]:
+    """The lengths of the kernel's window; none for Dense."""
+    return () if isinstance(layer, Dense) else per_axis(layer.kernel_size, layer.RANK)
 
 
 def activated(layer: Linear) -> bool:

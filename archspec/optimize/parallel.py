@@ -111,8 +111,8 @@ def _offset(draft: Draft, node: Node, whole: Node) -> Offset | None:
 
 
 def _size(node: Node) -> tuple[int, ...]:
-    layer = node.layer
-    return () if isinstance(layer, Dense) else per_axis(layer.kernel_size, layer.RANK)  # type: ignore[attr-defined]
+    assert isinstance(node.layer, Kernel)
+    return linear.window(node.layer)
 
 
 def _filters(node: Node) -> int:

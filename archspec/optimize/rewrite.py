@@ -77,15 +77,12 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Applied:
-    """A rewrite that was made: by which pass, at which node, and where the spec says so."""
+class Place:
+    """Where a pass found its pattern: at which node, and what the spec says there."""
 
     pass_name: str
     node: str
     origin: Origin
-    note: str
-    takes: tuple[str, ...]
-    puts: tuple[str, ...]
 
     @property
     def scope(self) -> tuple[str, ...]:
@@ -97,21 +94,19 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class Applied(Place):
+    """A rewrite that was made."""
+
+    note: str
+    takes: tuple[str, ...]
+    puts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Skipped(Place):
     """A rewrite that was not made, and why."""
 
-    pass_name: str
-    node: str
-    origin: Origin
     reason: str
-
-    @property
-    def scope(self) -> tuple[str, ...]:
-        return tuple(self.node.split(".")[:-1])
-
-    @property
-    def span(self) -> Span | None:
-        return self.origin.span
 
 
 def changed(layer: Layer, **arguments: Any) -> Layer:

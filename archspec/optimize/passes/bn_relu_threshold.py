@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from archspec.layers.weight import Weight
 from archspec.optimize import algebra, linear
 from archspec.optimize.draft import Draft
 from archspec.optimize.network import Array, Change, Weights
-from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
+from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip
 from archspec.tensor import TensorType
 
 Bound = tuple[Node, type[Maximum | Minimum]]
@@ -64,7 +64,7 @@ def _rewrite(draft: Draft, norm: Node, relu: Node, readers: Sequence[Node], high
     chain = _comparisons(draft, norm, relu, bounds)
     return Rewrite(
         (norm.name, relu.name, *(n.name for n in readers)),
-        (*(weight for weight, _ in bounds), *chain, *(_with_bias(n) for n in readers)),
+        (*(weight for weight, _ in bounds), *chain, *(linear.with_bias(n) for n in readers)),
         weights=_change(norm, readers, highest, bounds),
         note=f"{norm.name} and {relu.name} into {' and '.join(cls.__name__.lower() for _, cls in bounds)}, "
         f"its scale into {', '.join(n.name for n in readers)}",
@@ -124,10 +124,6 @@ def _comparisons(draft: Draft, norm: Node, relu: Node, bounds: Sequence[Bound]) 
         chain.append(Node(name, layer, inputs, ("inputs", "inputs"), relu.outputs, None, relu.trainable, relu.origin))
         edge = Edge(name)
     return chain
-
-
-def _with_bias(reader: Node) -> Node:
-    return replace(reader, layer=changed(reader.layer, use_bias=True))
 
 
 def _change(norm: Node, readers: Sequence[Node], highest: float, bounds: Sequence[Bound]) -> Change:

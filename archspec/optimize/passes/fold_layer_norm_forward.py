@@ -47,7 +47,7 @@ class FoldLayerNormForward(Pass):
         reason = _against(draft, node, readers)
         if reason:
             return Skip(node.name, reason)
-        news = [_with_bias(n) if norm.center else n for n in readers]
+        news = [linear.with_bias(n) if norm.center else n for n in readers]
         size = node.outputs[0].shape[-1] or 0
         specs = [(draft.weights(old), draft.weights(new)) for old, new in zip(readers, news, strict=True)]
 
@@ -88,10 +88,6 @@ _FED = {"query": "query", "gate": "query", "key": "key", "value": "value"}  # th
 
 def _reads(node: Node) -> list[tuple[Edge, str]]:
     return list(zip(node.inputs, node.parameters, strict=True))
-
-
-def _with_bias(node: Node) -> Node:
-    return replace(node, layer=changed(node.layer, use_bias=True))
 
 
 def _affine(norm: LayerNormalization, weights: Sequence[Array], size: int) -> algebra.Affine:

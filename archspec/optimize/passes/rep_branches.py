@@ -151,7 +151,7 @@ def _rewrite(draft: Draft, add: Node, largest: Term, terms: list[tuple[Term, tup
 
     def summed(weights: Weights) -> Weights:
         parts = [(_part(layer, term, weights, channels), offset) for term, offset in terms]
-        kernel = sum(algebra.embed(part, _size(layer), offset) for (part, _), offset in parts)
+        kernel = sum(algebra.embed(part, linear.window(layer), offset) for (part, _), offset in parts)
         shift = sum((shift for (_, shift), _ in parts), np.zeros(add.outputs[0].shape[-1] or 0))
         assert isinstance(kernel, np.ndarray) and kernel.shape == shape
         return {new.name: linear.cast([kernel, shift] if bias else [kernel], weights[new.name][0])}
@@ -171,11 +171,7 @@ def _shifts(term: Term) -> bool:
 
 
 def _taps(layer: Kernel | None) -> int:
-    return prod(_size(layer)) if layer else 0
-
-
-def _size(layer: Kernel) -> tuple[int, ...]:
-    return () if isinstance(layer, Dense) else per_axis(layer.kernel_size, layer.RANK)
+    return prod(linear.window(layer)) if layer else 0
 
 
 def _offset(term: Term, largest: Term) -> tuple[int, ...] | str:
@@ -189,7 +185,7 @@ def _offset(term: Term, largest: Term) -> tuple[int, ...] | str:
     assert term.before is not None
     assert largest.before is not None
     steps = [b - a for a, b in zip(term.before, largest.before, strict=True)]
-    rank, ones = len(_size(whole)), (1,) * len(_size(whole))
+    rank, ones = len(linear.window(whole)), (1,) * len(linear.window(whole))
     if isinstance(whole, Dense):
         return "it looks at other places" if any(steps) else ()
     strides, dilation = per_axis(whole.strides, rank), per_axis(whole.dilation_rate, rank)
@@ -202,7 +198,7 @@ def _offset(term: Term, largest: Term) -> tuple[int, ...] | str:
     if any(n > 1 and a != b for n, a, b in zip(size, rates, dilation, strict=True)):
         return "its dilation is not that of the largest window"
     offset = tuple(step // d for step, d in zip(steps, dilation, strict=True))
-    within = all(o >= 0 and o + n <= w for o, n, w in zip(offset, size, _size(whole), strict=True))
+    within = all(o >= 0 and o + n <= w for o, n, w in zip(offset, size, linear.window(whole), strict=True))
     if not within or any(step % d for step, d in zip(steps, dilation, strict=True)):
         return "it looks at places that the largest window does not see"
     return offset
@@ -223,7 +219,7 @@ def _part(layer: Kernel, term: Term, weights: Weights, channels: int) -> tuple[a
         assert isinstance(term.node.layer, BatchNormalization)
         map_ = linear.affine(term.node.layer, weights[term.node.name])
         scale, shift = map_.scale, map_.shift
-    rank = len(_size(layer))
+    rank = len(linear.window(layer))
     if isinstance(layer, linear.Depthwise):
         return scale.reshape((1,) * rank + (channels, 1)), shift
     groups = 1 if isinstance(layer, Dense) else layer.groups
