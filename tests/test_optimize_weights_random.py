@@ -17,7 +17,7 @@ from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
 from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from tests.graphs import GraphBuilder
-from tests.weight_rewrites import WEIGHT_PASSES, branches, conv, kinds, logits, proven
+from tests.weight_rewrites import WEIGHT_PASSES, branches, conv, kinds, proven
 
 pytest.importorskip("keras")
 
@@ -186,7 +186,7 @@ ZOO = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("spec", "params", "least"), ZOO)
 def test_networks_of_the_zoo_keep_their_function(spec: str, params: dict[str, Any], least: dict[str, int]) -> None:
-    graph = logits(archspec.load(f"specs/{spec}", params=params).graph)
+    graph = archspec.load(f"specs/{spec}", params=params).graph
     done = proven(graph, *WEIGHT_PASSES)
     made = [applied.pass_name for applied in done.applied]
     assert all(made.count(name) >= count for name, count in least.items()), made
