@@ -77,16 +77,12 @@ def open_subject(
     Without `weights` a run needs none. `around`: layers of a saved model that the catalogue does not know are told, and
     others stand for them in the graph; else they are a failure.
     """
-    from archspec.train.runs import is_run
-
     if is_saved_model(reference):
         if changes:
             raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
         return _saved(Path(reference), limits, around)
-    if is_run(Path(reference)):
+    if Path(reference).is_dir():  # which is told where it is no run
         return _trained(Path(reference), changes, weights)
-    if Path(reference).is_dir():
-        raise failure(f"{reference} is no run: archspec runs lists those in ./runs")
     made = open_spec(reference, changes, limits, allow)
     spec = made.document.spec
     if spec.layers is None:

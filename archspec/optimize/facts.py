@@ -31,6 +31,17 @@ from archspec.layers.regularization import (
     SpatialDropout2D,
     SpatialDropout3D,
 )
+from archspec.layers.reshaping import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
 from archspec.layers.separable import DepthwiseConv1D, DepthwiseConv2D
 from archspec.layers.shapes import per_axis
 
@@ -38,6 +49,10 @@ CONVOLUTIONS = (Conv1D, Conv2D, Conv3D)
 DEPTHWISE = (DepthwiseConv1D, DepthwiseConv2D)
 AVERAGE_POOLINGS = (AveragePooling1D, AveragePooling2D, AveragePooling3D)
 MAX_POOLINGS = (MaxPooling1D, MaxPooling2D, MaxPooling3D)
+# Each by the number of its spatial axes, from one to three.
+PADDINGS = (ZeroPadding1D, ZeroPadding2D, ZeroPadding3D)
+CROPPINGS = (Cropping1D, Cropping2D, Cropping3D)
+ENLARGING = (UpSampling1D, UpSampling2D, UpSampling3D)
 DROPOUTS = (Dropout, AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D)
 NOISES = (*DROPOUTS, GaussianNoise, ActivityRegularization)
 
@@ -94,6 +109,11 @@ def is_linear(layer: Layer) -> bool:
 def axes(layer: Any, value: int | Sequence[int]) -> tuple[int, ...]:
     """An argument of a convolution or a pooling for each spatial axis."""
     return per_axis(value if isinstance(value, int) else tuple(value), layer.RANK)
+
+
+def spatial_rank(layer: Layer) -> int:
+    """On how many axes a layer pads, crops or enlarges."""
+    return 1 + next(family.index(type(layer)) for family in (PADDINGS, CROPPINGS, ENLARGING) if type(layer) in family)
 
 
 def strides(layer: Any) -> tuple[int, ...]:

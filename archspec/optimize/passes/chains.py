@@ -10,28 +10,12 @@ from archspec.graph.ir import Edge, Node
 from archspec.layers.base import Layer
 from archspec.layers.formula import Formula
 from archspec.layers.merging import Concatenate
-from archspec.layers.reshaping import (
-    Cropping1D,
-    Cropping2D,
-    Cropping3D,
-    Flatten,
-    Permute,
-    Reshape,
-    UpSampling1D,
-    UpSampling2D,
-    UpSampling3D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-    ZeroPadding3D,
-)
+from archspec.layers.reshaping import Flatten, Permute, Reshape
 from archspec.layers.shapes import axis_index, per_axis
 from archspec.optimize.draft import Draft
+from archspec.optimize.facts import CROPPINGS, ENLARGING, PADDINGS, spatial_rank
 from archspec.optimize.formulas import cast_to, holds, permutation
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
-
-PADDINGS: dict[type[Layer], int] = {ZeroPadding1D: 1, ZeroPadding2D: 2, ZeroPadding3D: 3}
-CROPPINGS: dict[type[Layer], int] = {Cropping1D: 1, Cropping2D: 2, Cropping3D: 3}
-ENLARGING: dict[type[Layer], int] = {UpSampling1D: 1, UpSampling2D: 2, UpSampling3D: 3}
 
 Sides = tuple[tuple[int, int], ...]
 Merge = Callable[[Any, Any], Layer | None]
@@ -154,18 +138,18 @@ def _permuted(first: Permute, second: Permute) -> Layer:
 
 
 def _padded(first: Any, second: Any) -> Layer:
-    rank = PADDINGS[type(second)]
+    rank = spatial_rank(second)
     return changed(second, padding=_argument(_sum(sides(first.padding, rank), sides(second.padding, rank), 1)))
 
 
 def _cropped(first: Any, second: Any) -> Layer:
-    rank = CROPPINGS[type(second)]
+    rank = spatial_rank(second)
     return changed(second, cropping=_argument(_sum(sides(first.cropping, rank), sides(second.cropping, rank), 1)))
 
 
 def _cropped_pad(first: Any, second: Any) -> Layer | None:
     """A pad that is cropped: the rest of the pad, or of the crop; None where it is a pad here and a crop there."""
-    rank = CROPPINGS[type(second)]
+    rank = spatial_rank(second)
     rest = _sum(sides(first.padding, rank), sides(second.cropping, rank), -1)
     if all(width >= 0 for pair in rest for width in pair):
         return changed(first, padding=_argument(rest))
@@ -182,7 +166,7 @@ def _enlarged(first: Any, second: Any) -> Layer | None:
     """Repetitions of repetitions; interpolations do not compose."""
     if {getattr(layer, "interpolation", "nearest") for layer in (first, second)} != {"nearest"}:
         return None
-    rank = ENLARGING[type(second)]
+    rank = spatial_rank(second)
     sizes = tuple(a * b for a, b in zip(per_axis(first.size, rank), per_axis(second.size, rank), strict=True))
     return changed(second, size=sizes if rank > 1 else sizes[0])
 

@@ -11,29 +11,22 @@ from archspec.layers.core import Activation, Identity
 from archspec.layers.formula import Formula
 from archspec.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply
 from archspec.layers.regularization import ActivityRegularization, GaussianNoise
-from archspec.layers.reshaping import (
-    Cropping1D,
-    Cropping2D,
-    Cropping3D,
-    Flatten,
-    Permute,
-    Reshape,
-    UpSampling1D,
-    UpSampling2D,
-    UpSampling3D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-    ZeroPadding3D,
-)
+from archspec.layers.reshaping import Flatten, Permute, Reshape
 from archspec.optimize.draft import Draft
-from archspec.optimize.facts import AVERAGE_POOLINGS, MAX_POOLINGS, NOISES, axes, strides
+from archspec.optimize.facts import (
+    AVERAGE_POOLINGS,
+    CROPPINGS,
+    ENLARGING,
+    MAX_POOLINGS,
+    NOISES,
+    PADDINGS,
+    axes,
+    strides,
+)
 from archspec.optimize.formulas import cast_to
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip
 
 JOINS = (Add, Average, Concatenate, Maximum, Minimum, Multiply)
-PADDINGS = (ZeroPadding1D, ZeroPadding2D, ZeroPadding3D)
-CROPPINGS = (Cropping1D, Cropping2D, Cropping3D)
-ENLARGING = (UpSampling1D, UpSampling2D, UpSampling3D)
 
 
 @dataclass(frozen=True)

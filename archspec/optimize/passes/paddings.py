@@ -11,14 +11,21 @@ from archspec.layers.activation import ReLU
 from archspec.layers.base import Layer
 from archspec.layers.conv import Conv1D
 from archspec.layers.core import Activation
-from archspec.layers.reshaping import ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from archspec.layers.separable import SeparableConv1D, SeparableConv2D
 from archspec.optimize.draft import Draft
-from archspec.optimize.facts import AVERAGE_POOLINGS, CONVOLUTIONS, DEPTHWISE, MAX_POOLINGS, axes, strides
+from archspec.optimize.facts import (
+    AVERAGE_POOLINGS,
+    CONVOLUTIONS,
+    DEPTHWISE,
+    MAX_POOLINGS,
+    PADDINGS,
+    axes,
+    spatial_rank,
+    strides,
+)
 from archspec.optimize.passes.chains import sides
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
-PADDINGS = {ZeroPadding1D: 1, ZeroPadding2D: 2, ZeroPadding3D: 3}
 WITH_KERNEL = (*CONVOLUTIONS, *DEPTHWISE, SeparableConv1D, SeparableConv2D)
 POSITIVE = frozenset({"relu", "relu6", "sigmoid", "hard_sigmoid", "softplus", "exponential", "softmax"})
 
@@ -43,7 +50,7 @@ class Paddings(Pass):
         if not isinstance(node.layer, kinds) or node.layer.padding != "valid":
             return None
         pad = draft.producer(node)
-        if not isinstance(pad.layer, tuple(PADDINGS)):
+        if not isinstance(pad.layer, PADDINGS):
             return None
         padding, reason = _padding(draft, pad, node)
         if reason:
@@ -63,7 +70,7 @@ def _padding(draft: Draft, pad: Node, node: Node) -> tuple[str, str | None]:
         return "", f"the mean counts the zeros of {pad.name}, and not those of its own padding"
     if isinstance(layer, MAX_POOLINGS) and not _not_negative(draft.producer(pad).layer):
         return "", f"the maximum sees the zeros of {pad.name}, and what is padded may be negative"
-    widths = sides(zeros.padding, PADDINGS[type(zeros)])
+    widths = sides(zeros.padding, spatial_rank(zeros))
     lengths = draft.type(pad.inputs[0]).shape[: len(widths)]
     wanted = list(_same(layer, lengths, widths))
     if None not in wanted and all(w and w[0] == given[0] for w, given in zip(wanted, widths, strict=True)):
