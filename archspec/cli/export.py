@@ -64,7 +64,7 @@ def command(
             format = find_format(name)
             opened = open_subject(subject, changes, limits, allow)
             path = _target(output, format, opened.name, force)
-            load_backend(format.BACKEND)
+            load_backend(format.BACKEND or opened.backend)
             wanted = name not in ("keras", "python") if optimise is None else optimise
             source = _source(opened, int8, wanted)
             judged = _Judged(opened, source, examples) if int8 else None
