@@ -56,9 +56,7 @@ def test_what_cannot_be_opened(
     (tmp_path / "broken.keras").write_bytes(b"PK\x03\x04 nothing of use")
     before = sorted(tmp_path.iterdir())
     result = CliRunner().invoke(cli, [*command, *arguments])
-    told = result.output + str(
-        getattr(result.exception, "diagnostics", "")
-    )  # a spec's mistakes are printed further out
+    told = result.output + str(getattr(result.exception, "diagnostics", ""))  # these are printed further out
     assert result.exit_code == code and said in told, told
     assert sorted(tmp_path.iterdir()) == before
 
