@@ -186,6 +186,7 @@ def test_each_runtime_gives_what_keras_gives(name: str) -> None:
     assert cell.error < 1e-4
 
 
+@pytest.mark.slow  # it starts another process
 def test_jax_says_why_it_cannot() -> None:
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
