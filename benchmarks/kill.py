@@ -148,7 +148,7 @@ def main() -> int:
     start_keras()
     from archspec.train.repeat import first_difference
 
-    chance, where, runs, difference = random.Random(given.seed), Where(), 0, None
+    chance, where, runs = random.Random(given.seed), Where(), list[Path]()
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
         source = "{sklearn: digits}"
@@ -158,10 +158,11 @@ def main() -> int:
         (home / "spec.yaml").write_text(SPEC % (vars(given) | {"source": source}))
         whole = home / "whole"
         attempt([str(home / "spec.yaml"), "--run-dir", str(whole)], home / "log", None, whole, 0)
-        while difference is None and where.total() < given.kills:  # a fast training may end before all of them
-            runs += 1
-            difference = first_difference(whole, killed_run(home, f"killed-{runs}", given, chance, where))
-    print(f"{where.total()} kills ({dict(where)}) in {runs} runs, {given.backend}, {given.source}: "
+        while where.total() < given.kills:  # a fast training may end before all of them
+            runs.append(killed_run(home, f"killed-{len(runs)}", given, chance, where))
+        # Only now: what compares starts threads, and a process with threads must not be forked.
+        difference = next(filter(None, (first_difference(whole, run) for run in runs)), None)
+    print(f"{where.total()} kills ({dict(where)}) in {len(runs)} runs, {given.backend}, {given.source}: "
           f"{difference or 'the same figures and weights as the undisturbed run, to the last bit'}")  # fmt: skip
     return 0 if difference is None else 1
 

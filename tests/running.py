@@ -19,6 +19,19 @@ from archspec.train.fit import TrainedRun
 from archspec.train.folder import RunFailed
 from archspec.train.runs import open_run
 
+TINY = """
+archspec: 1
+name: tiny
+inputs: {features: [64]}
+layers:
+  - Rescaling: {scale: 0.0625}
+  - Dense: {units: 16, activation: relu}
+  - Dropout: 0.2
+  - BatchNormalization
+  - Dense: {units: 10, activation: softmax}
+"""
+"""A network with every kind of state, to which `data` and `train` are added."""
+
 
 def train(text: str, folder: Path, run: str, **options: Any) -> TrainedRun:
     return archspec.loads(text, folder=folder).train(folder / run, **{"quiet": True, **options})

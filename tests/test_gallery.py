@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archspec.draw import engine
+from tests.disk import script
 
 ROOT = Path(__file__).parent.parent
 HELP = "the gallery is stale: make gallery"
@@ -18,16 +17,7 @@ HELP = "the gallery is stale: make gallery"
 needs_engine = pytest.mark.skipif(engine() is None, reason="needs Graphviz")
 
 
-def _script() -> Any:
-    spec = importlib.util.spec_from_file_location("make_gallery", ROOT / "docs/make_gallery.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_gallery"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-gallery = _script()
+gallery = script("make_gallery")
 ENTRIES = gallery.entries()
 DRAWN = [*ENTRIES, gallery.readme()]
 STATE = json.loads((gallery.GALLERY / "state.json").read_text("utf-8"))

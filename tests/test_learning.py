@@ -3,9 +3,7 @@ that it has learnt, beside what needs no network."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from archspec.data.plan import plan
 from archspec.train.check import check_settings
 from archspec.train.fit import TrainedRun
 from archspec.train.runs import read_run, told
+from tests.disk import script
 
 ROOT = Path(__file__).parent.parent
 SPECS = ROOT / "specs"
@@ -136,16 +135,7 @@ def planned(reference: str) -> Any:
     return plan(network.document, network.graph, settings.data, settings.losses(network.graph))
 
 
-def _script() -> Any:
-    spec = importlib.util.spec_from_file_location("make_training", ROOT / "docs/make_training.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_training"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-shown = _script()
+shown = script("make_training")
 REFERENCES = [entry.reference for entry in shown.ENTRIES]
 KEPT = json.loads((shown.PICTURES / "training.json").read_text("utf-8"))
 

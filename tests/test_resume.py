@@ -24,20 +24,14 @@ from archspec.train.folder import RunFailed, locked
 from archspec.train.progress import Moment, bar, plain
 from archspec.train.repeat import first_difference
 from archspec.train.runs import open_run
-from tests.running import at_checkpoint, interrupted, results, resume, status, train
+from tests.disk import shades
+from tests.running import TINY, at_checkpoint, interrupted, results, resume, status, train
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SPEC = """
-archspec: 1
-name: tiny
-inputs: {features: [64]}
-layers:
-  - Rescaling: {scale: 0.0625}
-  - Dense: {units: 16, activation: relu}
-  - Dropout: 0.2
-  - BatchNormalization
-  - Dense: {units: 10, activation: softmax}
+SPEC = (
+    TINY
+    + """\
 data:
   source: {sklearn: digits}
   split: {validation: 0.1, test: 0.2}
@@ -54,6 +48,7 @@ train:
     - SwapEMAWeights
 run: {checkpoint: {seconds: 0}}
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -390,12 +385,7 @@ def test_too_little_memory_is_told_on_every_backend() -> None:
 
 
 def test_a_file_that_vanishes_is_told(tmp_path: Path) -> None:
-    from PIL import Image
-
-    for value, name in ((40, "dark"), (200, "light")):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for i in range(40):
-            Image.new("RGB", (8, 8), (value + i,) * 3).save(tmp_path / "images" / name / f"{i}.png")
+    shades(tmp_path, count=40)
     text = """
 archspec: 1
 name: shades

@@ -23,6 +23,7 @@ from archspec.train.fit import TrainedRun
 from archspec.train.folder import RunFailed
 from archspec.train.predict import predictor
 from archspec.train.runs import flat, list_runs, open_run, read_run
+from tests.disk import WORDS, shades, words
 
 EVIL = "<script>alert('1')</script>"
 Run = Callable[..., tuple[int, str, str]]
@@ -188,12 +189,7 @@ def test_predictions_are_those_of_the_evaluation(fruit: Path) -> None:
 
 
 def test_predict_images_as_they_were_trained_on(tmp_path: Path, run: Run) -> None:
-    from PIL import Image
-
-    for value, name in ((40, "<i>dark"), (200, "light")):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for i in range(20):
-            Image.new("RGB", (8, 8), (value + i,) * 3).save(tmp_path / "images" / name / f"{i}.png")
+    shades(tmp_path, ("<i>dark", "light"))
     text = """
 archspec: 1
 name: shades
@@ -260,20 +256,8 @@ train: {epochs: 20, loss: {total: MeanSquaredError, sign: SparseCategoricalCross
 
 
 def test_text_and_its_mistakes(tmp_path: Path, run: Run) -> None:
-    words = [f"red apple {EVIL}", "green pear", "red pear", "green apple"] * 10
-    rows = "\n".join(f'"{text}",{"r" if text.startswith("red") else "g"}' for text in words)
-    (tmp_path / "fruit.csv").write_text(f"text,kind\n{rows}\n")
-    text = """
-archspec: 1
-name: words
-inputs: {text: {shape: [3], dtype: int64}}
-layers: [Embedding: {input_dim: 10, output_dim: 2}, GlobalAveragePooling1D, Dense: {units: 2, activation: softmax}]
-data:
-  source: {csv: {path: fruit.csv, target: kind, types: {text: string}}}
-  preprocess: [TextVectorization: {output_sequence_length: 3}]
-train: {epochs: 1, loss: SparseCategoricalCrossentropy, optimizer: {Adam: 0.0001}}
-"""
-    made = train(text, tmp_path)
+    words(tmp_path, f"red apple {EVIL}")
+    made = train(WORDS, tmp_path)
     page = Page((made.path / "report.html").read_text())
     page.assert_stands_alone()
     assert "red pear" in page.text or EVIL in page.text or "green" in page.text

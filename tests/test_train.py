@@ -21,6 +21,7 @@ from archspec.train.class_weight import class_weight
 from archspec.train.feed import Feeds, feeds
 from archspec.train.fit import TrainedRun
 from archspec.train.folder import RunFailed, new_folder
+from tests.disk import WORDS, shades, words
 
 SPEC = """
 archspec: 1
@@ -186,31 +187,14 @@ def test_adapt_sees_the_training_examples_only(tmp_path: Path) -> None:
 
 
 def test_text_is_vectorized_by_the_training_examples(tmp_path: Path) -> None:
-    words = ["red apple", "green pear", "red pear", "green apple"] * 10
-    rows = "\n".join(f"{text},{'r' if text.startswith('red') else 'g'}" for text in words)
-    (tmp_path / "fruit.csv").write_text(f"text,kind\n{rows}\n")
-    text = """
-archspec: 1
-name: words
-inputs: {text: {shape: [3], dtype: int64}}
-layers: [Embedding: {input_dim: 10, output_dim: 4}, GlobalAveragePooling1D, Dense: {units: 2, activation: softmax}]
-data:
-  source: {csv: {path: fruit.csv, target: kind, types: {text: string}}}
-  preprocess: [TextVectorization: {output_sequence_length: 3}]
-train: {epochs: 1, loss: SparseCategoricalCrossentropy, optimizer: {Adam: 0.1}}
-"""
-    run = train(text, tmp_path)
+    words(tmp_path)
+    run = train(WORDS, tmp_path)
     saved = keras.saving.load_model(run.path / "preprocess.keras")
     assert set(saved.layers[-1].get_vocabulary()) == {"", "[UNK]", "red", "green", "apple", "pear"}
 
 
 def test_images_stream_through_augmentation(tmp_path: Path) -> None:
-    from PIL import Image
-
-    for value, name in ((40, "dark"), (200, "light")):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for i in range(20):
-            Image.new("RGB", (8, 8), (value + i,) * 3).save(tmp_path / "images" / name / f"{i}.png")
+    shades(tmp_path)
     text = """
 archspec: 1
 name: shades

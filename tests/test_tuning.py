@@ -16,20 +16,15 @@ from archspec.train.batches import StreamBatches, training_batches
 from archspec.train.feed import Feed
 from archspec.train.repeat import first_difference
 from archspec.train.runs import open_run
+from tests.running import TINY
 
-SPEC = """
-archspec: 1
-name: tiny
-inputs: {features: [64]}
-layers:
-  - Rescaling: {scale: 0.0625}
-  - Dense: {units: 16, activation: relu}
-  - Dropout: 0.2
-  - BatchNormalization
-  - Dense: {units: 10, activation: softmax}
+SPEC = (
+    TINY
+    + """\
 data: {source: {sklearn: digits}, split: {validation: 0.1}, batch_size: 16}
 train: {epochs: 2, loss: SparseCategoricalCrossentropy, optimizer: {Adam: {use_ema: true}}}
 """
+)
 
 
 @pytest.fixture
