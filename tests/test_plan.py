@@ -235,6 +235,24 @@ def test_the_command(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["plan", str(file), "--memory", "lots"]).exit_code == 2
 
 
+def test_inference_in_both_orders(tmp_path: Path) -> None:
+    """Two branches of 40 numbers each that make 5: abreast both are there at once."""
+    file = tmp_path / "branches.yaml"
+    branch = "[Dense: 40, Dense: 5]"
+    file.write_text(TINY.replace("layers:\n", f"layers:\n  - concat: {{one: {branch}, two: {branch}}}\n"))
+    found = json.loads(CliRunner().invoke(cli, ["plan", str(file), "--json"]).output)
+    inference = found["inference"]
+    assert (inference["example_bytes"], inference["best_order_example_bytes"]) == (4 * 90, 4 * 55)
+    assert found["inference_bytes"] - inference["best_order_bytes"] == 8 * 4 * (90 - 55)
+    assert inference["exact"] and inference["best_order"][0] == "features" and len(inference["best_order"]) == 8
+    text = CliRunner().invoke(cli, ["plan", str(file)]).output
+    assert "360 B in Keras's order of layers, 220 B in the best, 39% less" in text
+    assert "in the best order" in text
+    file.write_text(TINY)
+    text = CliRunner().invoke(cli, ["plan", str(file)]).output
+    assert "120 B in Keras's order of layers, and none takes less" in text and "in the best order" not in text
+
+
 def test_the_command_loads_no_framework(tmp_path: Path) -> None:
     file = tmp_path / "tiny.yaml"
     file.write_text(TINY)

@@ -65,7 +65,7 @@ class TrainingStep:
         self.backend = backend
         self.order = {name: i for i, name in enumerate(graph.nodes)}
         self.end = 2 * len(self.order) - 1
-        self.root = _roots(graph)
+        self.root = roots(graph)
         self.learning = _learning(graph)
         self.keeps = dict.fromkeys(graph.nodes, Keeps()) | {
             name: keeps(graph, graph.nodes[name], backend) for name in self.learning
@@ -101,14 +101,6 @@ class TrainingStep:
         spans = self._insides(block_of, last) + self.gradients
         for edge in self.edges:
             spans += self._tensor(edge, block_of, first, last)
-        return self._summed(spans)
-
-    def inference(self) -> Timeline:
-        """Bytes of tensors alone when a batch runs forward."""
-        spans = []
-        for edge in self.edges:
-            end = len(self.order) - 1 if edge in self.results else self.last[edge]
-            spans.append(_Span(self.order[edge.node], end, self.size[edge]))
         return self._summed(spans)
 
     def _users(self) -> Mapping[Edge, Sequence[str]]:
@@ -191,7 +183,7 @@ class TrainingStep:
         return Timeline([*accumulate(fixed)][:-1], [*accumulate(each)][:-1])
 
 
-def _roots(graph: Graph) -> dict[Edge, Edge]:
+def roots(graph: Graph) -> dict[Edge, Edge]:
     """The tensor whose memory each tensor uses."""
     root: dict[Edge, Edge] = {}
     for name, node in graph.nodes.items():

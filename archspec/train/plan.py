@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from archspec.analysis.order import Orders, orders
 from archspec.analysis.remat import Blocks, candidates, choose, implicit_masks, repeatable
 from archspec.analysis.state import state_numbers
 from archspec.analysis.training import COMPUTES, Timeline, TrainingStep, trainable_bytes, weight_width
@@ -34,6 +35,7 @@ class Estimate:
 
     `convolution_macs` and `product_macs` are a forward pass, the others those that rematerialised blocks add. `moved`
     are the bytes for one example that other layers make, and `calls` the layers and steps that follow each other.
+    `orders` are those in which layers may run forward, with the bytes of tensors for one example.
     """
 
     name: str
@@ -48,7 +50,7 @@ class Estimate:
     state_bytes: int
     program_bytes: int
     tensors: Timeline
-    forward: Timeline
+    orders: Orders
     convolution_macs: int
     product_macs: int
     again_convolution_macs: int
@@ -75,8 +77,13 @@ class Estimate:
 
     @property
     def inference_bytes(self) -> int:
-        """The most bytes at once when a batch runs forward."""
-        return self.weight_bytes + self.program_bytes + self.forward.peak(self.batch_size)
+        """The most bytes at once when a batch runs forward, layers in Keras's order."""
+        return self.weight_bytes + self.program_bytes + self.orders.keras.peak_bytes * self.batch_size
+
+    @property
+    def best_inference_bytes(self) -> int:
+        """The same in the best order that was found."""
+        return self.weight_bytes + self.program_bytes + self.orders.best.peak_bytes * self.batch_size
 
     def at(self, batch_size: int) -> int:
         """The most bytes at once with another batch size."""
@@ -128,7 +135,7 @@ def estimate(
         sum(w.size for _, w in weights), sum(w.size for node, w in weights if w.trainable and node.trainable),
         _weight_bytes(graph, precision), sum(trainable_bytes(graph, n, precision) for n in graph.nodes.values()),
         _state_bytes(graph, settings.train, precision), _program_bytes(graph, backend), step.timeline(blocks),
-        step.inference(),
+        orders(graph, precision),
         _macs(graph, set(graph.nodes), True), _macs(graph, set(graph.nodes), False), _macs(graph, again, True),
         _macs(graph, again, False), moved_bytes(graph, precision, backend), calls(graph), blocks,
         any(None in t.shape for n in graph.nodes.values() for t in n.outputs),

@@ -25,6 +25,8 @@ def plan_text(found: Estimate, memory: int, speed: Throughput | None) -> str:
         ("training step", bytes_text(found.training_bytes), "at most at once"),
         ("inference", bytes_text(found.inference_bytes), "at most at once, of this batch"),
     ]
+    if found.orders.best != found.orders.keras:
+        rows.append(("in the best order", bytes_text(found.best_inference_bytes), "of layers, at most at once"))
     lines = [
         f"{found.name}, batches of {found.batch_size:,}, {found.precision}, {found.backend}",
         "",
@@ -33,6 +35,7 @@ def plan_text(found: Estimate, memory: int, speed: Throughput | None) -> str:
         _fits(found, memory),
     ]
     lines += [_remat(found)] if found.blocks else []
+    lines.append(_order(found))
     alone = " for the products alone" if speed and not speed.call else ""
     time = f"{seconds_text(found.seconds(speed))}{alone}" if speed else "say --flops, or --measure once"
     lines.append(f"time for each step: {time}")
@@ -56,6 +59,13 @@ def plan_json(found: Estimate, memory: int, speed: Throughput | None) -> dict[st
         "activation_bytes": found.activation_bytes,
         "training_bytes": found.training_bytes,
         "inference_bytes": found.inference_bytes,
+        "inference": {
+            "best_order_bytes": found.best_inference_bytes,
+            "example_bytes": found.orders.keras.peak_bytes,
+            "best_order_example_bytes": found.orders.best.peak_bytes,
+            "exact": found.orders.best.exact,
+            "best_order": list(found.orders.best.names),
+        },
         "memory_bytes": memory,
         "fits": found.training_bytes <= memory,
         "largest_batch": found.largest_batch(memory),
@@ -97,6 +107,15 @@ def _remat(found: Estimate) -> str:
     again = found.again_convolution_macs + found.again_product_macs
     share = f"{again / (3 * forward):.0%} more MACs" if forward else "no more MACs"
     return f"rematerialised, for {share}: run: {{remat: [{', '.join(found.blocks)}]}}"
+
+
+def _order(found: Estimate) -> str:
+    keras, best = found.orders.keras, found.orders.best
+    start = f"tensors of one example in inference: {bytes_text(keras.peak_bytes)} in Keras's order of layers"
+    if best == keras:
+        return f"{start}, and {'none takes' if best.exact else 'none was found that takes'} less"
+    less = f"{1 - best.peak_bytes / keras.peak_bytes:.0%} less"
+    return f"{start}, {bytes_text(best.peak_bytes)} in the best{'' if best.exact else ' found'}, {less}"
 
 
 def bytes_text(size: int) -> str:
