@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from archspec.cli.common import failure, is_saved_model, open_saved_model, open_spec, print_json, spec_argument
 
+if TYPE_CHECKING:
+    from archspec.draw.rewritten import Marks
+    from archspec.graph.ir import Graph
+
 FORMATS = ("svg", "pdf", "png", "dot", "tikz", "mermaid", "html", "json", "table-md", "table-tex")
+LEVELS = ("inference", "training")
 
 
 def _option(name: str, help: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -19,7 +24,17 @@ def _option(name: str, help: str, **settings: Any) -> Callable[[Callable[..., No
     return click.option(name, default=None, help=help, **settings)
 
 
-@click.command("draw")
+class _Draw(click.Command):
+    """`--optimized` takes the next word only where that is a level, so that the spec may stand behind it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for i, word in enumerate(args):
+            if word == "--optimized" and args[i + 1 : i + 2] not in ([level] for level in LEVELS):
+                args[i] = f"{word}={LEVELS[0]}"
+        return super().parse_args(ctx, args)
+
+
+@click.command("draw", cls=_Draw)
 @spec_argument
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Default: NAME.svg"
@@ -41,10 +56,15 @@ def _option(name: str, help: str, **settings: Any) -> Callable[[Callable[..., No
 @click.option("--expand", multiple=True, metavar="GLOB", help="Scopes to open.")
 @click.option("--collapse", multiple=True, metavar="GLOB", help="Scopes to keep as one row.")
 @_option("--only", "Draw one scope.", metavar="SCOPE")
+@click.option(
+    "--optimized", type=click.Choice(LEVELS), metavar="[LEVEL]",
+    help="As `archspec optimize` makes it for inference (the default) or training, what it rewrote outlined.",
+)  # fmt: skip
 @click.option("--report", is_flag=True, help="Print nodes, size, smallest text, overlaps instead of drawing.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 def command(
-    spec: str, changes: tuple[str, ...], output: Path | None, format: str | None, report: bool, as_json: bool,
+    spec: str, changes: tuple[str, ...], output: Path | None, format: str | None,
+    optimized: Literal["inference", "training"] | None, report: bool, as_json: bool,
     limits: tuple[str, ...], allow: tuple[Path, ...], **given: Any,
 ) -> None:  # fmt: skip
     """Draw a network: its stages with repeats folded, each block beside them once.
@@ -55,6 +75,7 @@ def command(
         archspec draw resnet.yaml --level block:bottleneck      one block
         archspec draw unet.yaml --report                        what the figure measures
         archspec draw model.keras -o model.html                 a Keras model, its repeats found
+        archspec draw resnet.yaml --optimized                   what `archspec optimize` makes of it
 
     Formats: pdf, svg and png (300 dots an inch); tikz (.tex, compiles alone); dot; mermaid (.mmd, for READMEs); html
     (one page to zoom, search and open blocks in); json (the figure as data); table-md and table-tex (stages, outputs,
@@ -87,16 +108,32 @@ def command(
     chosen = {name: value for name, value in given.items() if value not in (None, ())}
     if "=" in chosen.get("palette", ""):
         chosen["palette"] = _palette(chosen["palette"])
+    marks: Marks = {}
+    if optimized is not None:
+        graph, marks = _optimized(graph, optimized)
+        name += "-optimized"
     path = output or Path(f"{_file_name(name)}.{EXTENSIONS[format or 'svg']}")
     try:
         if report or as_json:
-            found = measure(graph, **{**from_spec, **chosen})
+            found = measure(graph, rewritten=marks, **{**from_spec, **chosen})
             print_json(to_json(found)) if as_json else click.echo(str(found))
             return
-        draw(graph, path, format=format or (None if path.suffix else "svg"), spec=from_spec, **chosen)
+        known = format or (None if path.suffix else "svg")
+        draw(graph, path, format=known, spec=from_spec, rewritten=marks, **chosen)
     except DrawError as error:
         raise failure(str(error)) from None
     click.echo(f"{path} drawn", err=True)
+
+
+def _optimized(graph: Graph, level: Literal["inference", "training"]) -> tuple[Graph, Marks]:
+    from archspec.optimize.driver import optimize
+    from archspec.optimize.marks import rewritten
+    from archspec.optimize.network import Network
+
+    found = optimize(Network(graph), level)
+    if not found.applied:
+        click.echo(f"nothing to rewrite for {level}: drawn as it is", err=True)
+    return found.network.graph, rewritten(graph, found)
 
 
 def _palette(text: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ Home = tuple[str, ...]
 Values = dict[str, str]
 MAIN_WEIGHT, OTHER_WEIGHT = "50", "1"
 MOST_HALVINGS = 3
+REWRITTEN = "1.4"  # points of the outline of what an optimisation made or changed
 
 
 def attributes(values: Mapping[str, str]) -> str:
@@ -188,6 +189,8 @@ def box_attributes(box: Box, style: Style, size: Size, centred: bool) -> Values:
         found |= {"margin": "0.05,0"}
     else:
         found["width"] = f"{size.width / POINTS:.4f}"
+    if box.note:
+        found |= {"color": theme.accent, "penwidth": REWRITTEN}
     if size.height:
         found["height"] = f"{size.height / POINTS:.4f}"
     rounded = box.kind in ("input", "output") and not style.lying  # corners grow with the height

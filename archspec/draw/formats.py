@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from archspec.draw import paper_table
 from archspec.draw.model import Figure
 from archspec.draw.options import Options
@@ -22,12 +24,14 @@ def format_of(extension: str) -> str | None:
     return next((name for name, known in EXTENSIONS.items() if known == extension.lower()), None)
 
 
-def as_text(format: str, shown: Figure, graph: Graph, chosen: Options) -> str:
-    """A figure in one of the formats that need no Graphviz."""
+def as_text(
+    format: str, shown: Figure, graph: Graph, chosen: Options, marked: Callable[[Figure], Figure] | None = None
+) -> str:
+    """A figure in one of the formats that need no Graphviz. `marked` is what the figure was changed by."""
     if format == "mermaid":
         return to_mermaid(shown, chosen.colours(), "LR" if chosen.direction == "LR" else "TB")
     if format == "html":
-        return to_html(shown, graph, chosen.colours())
+        return to_html(shown, graph, chosen.colours(), marked)
     if format == "json":
         return to_json(shown)
     from archspec.importing import unknown  # takes a tenth of a second to load

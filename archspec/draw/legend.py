@@ -8,7 +8,7 @@ from archspec.draw.markup import small, text
 from archspec.draw.model import Figure
 from archspec.draw.style import Style
 
-CHANGES = {"added", "removed", "changed"}  # roles that never go without saying
+CHANGES = {"added", "removed", "changed", "rewritten"}  # roles that never go without saying
 SWATCH = 11  # points
 SPACE = 3
 LINE_HEIGHT = 1.2  # of the text's size, what Graphviz gives a line
@@ -53,7 +53,8 @@ def _legend(entries: tuple[tuple[str, str], ...], style: Style, rows: int) -> Si
 
 def _swatch(role: str, words: str, style: Style, width: int) -> str:
     theme = style.colours.theme
-    sides = f'width="{SWATCH}" height="8" fixedsize="true" border="1" color="{theme.line}"'
+    border = f'border="2" color="{theme.accent}"' if role == "rewritten" else f'border="1" color="{theme.line}"'
+    sides = f'width="{SWATCH}" height="8" fixedsize="true" {border}'
     name = f'<font color="{theme.text}">{small(words, style)}</font>'
     return f'<td {sides} bgcolor="{style.colours.fill(role)}"></td><td align="left" width="{width}">{name}</td>'
 

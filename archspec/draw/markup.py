@@ -43,6 +43,8 @@ def lines(box: Box, style: Style) -> list[Line]:
         found.insert(0, Line(box.name, bold=True))
     if style.trainable and box.frozen:
         found.append(Line("frozen", small=True))
+    if box.note:
+        found.append(Line(box.note, small=True))
     return [part for line in found for part in _broken(line, style)]
 
 

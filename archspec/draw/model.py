@@ -57,6 +57,7 @@ class Box:
     inner: tuple[Wire, ...] = ()  # the tensors that stay inside it; with a panel, only those between its repeats
     parameters: int = 0  # of all its layers together
     macs: int = 0
+    note: str = ""  # of an optimised network, what was done to it: its outline has another colour
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
 
@@ -18,9 +19,9 @@ MOST_PANELS = 60  # made for blocks that the figure itself does not show
 MOST_LAYERS = 1_000  # of such a panel
 
 
-def to_html(shown: Figure, graph: Graph, colours: Colours) -> str:
-    """The page. Blocks without a panel of their own get one, so that they open as well."""
-    whole = _with_panels(shown, graph)
+def to_html(shown: Figure, graph: Graph, colours: Colours, marked: Callable[[Figure], Figure] | None = None) -> str:
+    """The page. Blocks without a panel of their own get one, `marked` like the rest, so that they open as well."""
+    whole = _with_panels(shown, graph, marked or (lambda figure: figure))
     linked = {box.panel for panel in whole.panels for box in boxes(panel.items) if box.panel}
     theme = colours.theme
     data = {
@@ -34,6 +35,7 @@ def to_html(shown: Figure, graph: Graph, colours: Colours) -> str:
     variables = {
         "paper": theme.paper, "ink": theme.ink, "text": _readable(theme.paper, theme.ink), "line": theme.line,
         "muted": theme.muted, "group": theme.group, "groupLine": theme.group_line,
+        "accent": theme.accent,
     }  # fmt: skip
     root = ":root { " + " ".join(f"--{name}: {value};" for name, value in variables.items()) + " }\n"
     # Nothing in the data can end the script element, whatever the names of layers are.
@@ -53,7 +55,7 @@ def _readable(paper: str, ink: str) -> str:
     return ink if int(paper[1:3], 16) > 127 else "#FFFFFF"
 
 
-def _with_panels(shown: Figure, graph: Graph) -> Figure:
+def _with_panels(shown: Figure, graph: Graph, marked: Callable[[Figure], Figure]) -> Figure:
     """The figure with panels for the blocks that it folds and shows nowhere, a panel for alike ones."""
     made: dict[str, Panel | None] = {}
     panels: list[Panel] = []
@@ -65,7 +67,7 @@ def _with_panels(shown: Figure, graph: Graph) -> Figure:
         if item.kind != "block" or item.panel in known or not 1 < len(item.layers) <= MOST_LAYERS:
             return item
         if item.path not in made and len(made) < MOST_PANELS:
-            made[item.path] = _panel(graph, item, f"inside{len(made)}")
+            made[item.path] = _panel(graph, item, f"inside{len(made)}", marked)
         found = made.get(item.path)
         return replace(item, panel=found.id) if found else item
 
@@ -74,10 +76,10 @@ def _with_panels(shown: Figure, graph: Graph) -> Figure:
     return replace(shown, panels=(*panels, *(panel for panel in made.values() if panel)))
 
 
-def _panel(graph: Graph, box: Box, id: str) -> Panel | None:
+def _panel(graph: Graph, box: Box, id: str, marked: Callable[[Figure], Figure]) -> Panel | None:
     """What a block row holds, layer by layer; None where its path is no scope."""
     try:
-        found = figure(graph, View("layers", only=box.path)).panels[0]
+        found = marked(figure(graph, View("layers", only=box.path))).panels[0]
     except FoldError:
         return None
     return replace(found, id=id, title="", edges=found.edges)

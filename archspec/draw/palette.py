@@ -49,6 +49,7 @@ class Theme:
     block: str = "#E8EEF5"
     group: str = "#F4F6F8"
     group_line: str = "#9AA5B1"
+    accent: str = "#AA3377"  # Tol's bright scheme: the outline of what was rewritten
     font_size: int = 8
     width: float = 3.3
     palette: str = "tol-light"
@@ -58,9 +59,15 @@ THEMES = {
     "paper": Theme(),
     "slide": Theme(font_size=14, width=10),
     "dark": Theme(
-        text="#EEEEEE", line="#CCCCCC", muted="#BBBBBB", paper="#1E1E1E", group="#2B2F33", group_line="#77808A"
+        text="#EEEEEE",
+        line="#CCCCCC",
+        muted="#BBBBBB",
+        paper="#1E1E1E",
+        group="#2B2F33",
+        group_line="#77808A",
+        accent="#FF77AA",
     ),
-    "grey": Theme(palette="grey", block="#F0F0F0", group="#F7F7F7", group_line="#A0A0A0"),
+    "grey": Theme(palette="grey", block="#F0F0F0", group="#F7F7F7", group_line="#A0A0A0", accent="#000000"),
 }
 
 

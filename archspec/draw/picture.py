@@ -13,6 +13,8 @@ from archspec.draw.formats import FORMATS, TEXTS, as_text, format_of
 from archspec.draw.model import Figure
 from archspec.draw.options import Options, options
 from archspec.draw.report import Report, report
+from archspec.draw.rewritten import Marks
+from archspec.draw.rewritten import rewritten as marking
 from archspec.draw.tikz import to_tikz
 from archspec.files import write_whole
 from archspec.graph.ir import Graph
@@ -30,11 +32,11 @@ def diagram(graph: Graph, options: Options = DEFAULT) -> Figure:
     return Figures(graph, options).first
 
 
-def measure(graph: Graph, **given: Any) -> Report:
+def measure(graph: Graph, *, rewritten: Marks | None = None, **given: Any) -> Report:
     """What a drawing measures, from Graphviz's own geometry. Raises DrawError."""
     chosen = options(given)
     graphviz = _engine("a report")
-    shown, composed = fitted(Figures(graph, chosen), chosen, graphviz)
+    shown, composed = fitted(Figures(graph, chosen, marking(graph, rewritten) if rewritten else None), chosen, graphviz)
     return report(shown, composed, graphviz)
 
 
@@ -45,13 +47,14 @@ def draw(
     format: str | None = None,
     spec: Mapping[str, Any] | None = None,
     marked: Marked | None = None,
+    rewritten: Marks | None = None,
     **given: Any,
 ) -> Path:
     """Writes the picture of a graph or a Keras model; the format is the extension's unless given. Returns its path.
 
     A file appears whole or not at all. Raises DrawError. Where Graphviz is missing, a `.dot` and a `.mmd` are written.
     `spec` holds the options that the spec gives; the others win over them. `marked` changes the figure before it is
-    laid out.
+    laid out. `rewritten` says of the layers of an optimised graph what was done to them.
     """
     if not isinstance(graph, Graph):
         graph = _imported(graph)
@@ -60,10 +63,12 @@ def draw(
     chosen = options(spec or {}, given)
     if not path.parent.is_dir():
         raise DrawError(f"cannot write {path}: there is no folder {path.parent}")
+    if rewritten:
+        marked = marking(graph, rewritten)
     figures = Figures(graph, chosen, marked)
     shown = figures.first
     if format in TEXTS:
-        _write(path, as_text(format, shown, graph, chosen).encode())
+        _write(path, as_text(format, shown, graph, chosen, marked).encode())
         return path
     nodes = sum(len(panel.edges) for panel in shown.panels)
     if format != "dot" and nodes > MOST_BOXES:

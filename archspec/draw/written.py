@@ -53,7 +53,8 @@ def words(box: Box) -> list[str]:
     """A box's lines of text: the name that the author gave, what it is, what is fused into it, its shape."""
     times = f" ×{box.times}" if box.times > 1 else ""
     lines = [box.name, f"{box.label}{times}", box.detail, " · ".join(strip.text for strip in box.strips), box.shape]
-    return [line for line in (*lines, box.where, "frozen" if box.frozen else "") if line]
+    note = "" if box.kind in ("symbol", "bar") else box.note
+    return [line for line in (*lines, box.where, "frozen" if box.frozen else "", note) if line]
 
 
 def heading(panel: Panel) -> str:
@@ -84,6 +85,10 @@ def to_mermaid(figure: Figure, colours: Colours, direction: str = "TB") -> str:
     for role in roles:
         fill = colours.fill(role)
         lines.append(f"  classDef {role} fill:{fill},stroke:{theme.line},color:{theme.ink}")
+    rewritten = [_id(ids, box.id) for panel in figure.panels for box in _boxes(panel.items) if box.note]
+    if rewritten:
+        lines.append(f"  classDef rewritten stroke:{theme.accent},stroke-width:2px")
+        lines.append(f"  class {','.join(rewritten)} rewritten")
     return "\n".join(lines) + "\n"
 
 

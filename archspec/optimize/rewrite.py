@@ -60,11 +60,13 @@ class Pass:
     """One kind of rewrite. A subclass is a frozen dataclass; its fields are its options.
 
     * `name`: in kebab-case, as `--passes` takes it.
+    * `mark`: what a drawing says at a layer that the pass made or changed, in a few letters.
     * `level`: `training` where the function, its gradients and what training does to the weights stay the same.
     * `keeps_weights`: every weight stays as it is, under its layer's name.
     """
 
     name: ClassVar[str]
+    mark: ClassVar[str] = ""
     level: ClassVar[Literal["training", "inference"]]
     keeps_weights: ClassVar[bool] = True
 

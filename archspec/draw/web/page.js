@@ -35,6 +35,7 @@ function leaf(box, key) {
   if (box.detail) lines.push({ text: box.detail, small: true });
   if (box.shape) lines.push({ text: box.shape, small: true });
   if (box.where) lines.push({ text: box.where, small: true });
+  if (box.note) lines.push({ text: box.note, small: true });
   const strips = box.strips.map(strip => ({ ...strip, w: width(strip.text, 7) + 8 }));
   const w = Math.max(30, ...lines.map(line => width(line.text, line.small ? 7 : 8, line.bold) + 10), strips.reduce((sum, s) => sum + s.w, 4));
   return { w, h: lines.length * LINE + (strips.length ? LINE + 1 : 0) + 4, box, key, lines, strips };
@@ -216,6 +217,7 @@ function put1(c, x, y, sink) {
   const box = c.box, group = element("g", { class: "box", "data-key": c.key, "data-path": box.path || "" });
   group.about = box;
   if (box.partial) group.classList.add("partial");
+  if (box.note && !c.inside) group.classList.add("rewritten");
   if (inner(box)) opener(group, c.key, box);
   if (c.inside) {
     group.classList.add("frame");
@@ -411,6 +413,7 @@ document.getElementById("name").textContent = data.figure.title || data.figure.n
 for (const [role, name] of data.legend) {
   const entry = document.createElement("span"), swatch = document.createElement("i");
   swatch.style.background = data.fills[role] || data.theme.box;
+  if (role === "rewritten") swatch.classList.add(role);
   entry.append(swatch, name);
   document.getElementById("legend").append(entry);
 }

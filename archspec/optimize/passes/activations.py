@@ -23,6 +23,7 @@ class Activations(Pass):
     """
 
     name = "activations"
+    mark = "+activation"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:

@@ -30,6 +30,7 @@ class AveragePoolFirst(Pass):
     """
 
     name = "average-pool-first"
+    mark = "pool first"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:

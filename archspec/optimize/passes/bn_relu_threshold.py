@@ -38,6 +38,7 @@ class BnReluThreshold(Pass):
     mixed: bool = False
 
     name = "bn-relu-threshold"
+    mark = "thresholds"
     level = "inference"
     keeps_weights = False
 

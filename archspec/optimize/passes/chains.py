@@ -34,6 +34,7 @@ class Chains(Pass):
     """
 
     name = "chains"
+    mark = "chain in one"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:

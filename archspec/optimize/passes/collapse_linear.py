@@ -27,6 +27,7 @@ class CollapseLinear(Pass):
     """
 
     name = "collapse-linear"
+    mark = "two in one"
     level = "inference"
     keeps_weights = False
 

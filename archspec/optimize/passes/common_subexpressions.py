@@ -19,6 +19,7 @@ class CommonSubexpressions(Pass):
     """
 
     name = "common-subexpressions"
+    mark = "once"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:

@@ -38,6 +38,7 @@ class Constants(Pass):
     """
 
     name = "constants"
+    mark = "constant"
     level = "inference"
     keeps_weights = False
 

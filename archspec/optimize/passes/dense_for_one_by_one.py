@@ -26,6 +26,7 @@ class DenseForOneByOne(Pass):
     """
 
     name = "dense-for-one-by-one"
+    mark = "dense for 1×1"
     level = "training"
     keeps_weights = False
 

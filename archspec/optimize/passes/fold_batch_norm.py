@@ -28,6 +28,7 @@ class FoldBatchNorm(Pass):
     """
 
     name = "fold-batch-norm"
+    mark = "+BN"
     level = "inference"
     keeps_weights = False
 

@@ -24,6 +24,7 @@ class FoldBatchNormForward(Pass):
     """
 
     name = "fold-batch-norm-forward"
+    mark = "+BN before it"
     level = "inference"
     keeps_weights = False
 

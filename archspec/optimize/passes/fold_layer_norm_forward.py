@@ -34,6 +34,7 @@ class FoldLayerNormForward(Pass):
     """
 
     name = "fold-layer-norm-forward"
+    mark = "LN's scale moved"
     level = "inference"
     keeps_weights = False
 

@@ -41,6 +41,7 @@ class Identities(Pass):
     """
 
     name = "identities"
+    mark = "identity gone"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:

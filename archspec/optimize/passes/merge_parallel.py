@@ -27,6 +27,7 @@ class MergeParallel(Pass):
     slack: float = 0.05
 
     name = "merge-parallel"
+    mark = "parallel in one"
     level = "training"
     keeps_weights = False
 

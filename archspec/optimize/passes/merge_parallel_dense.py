@@ -21,6 +21,7 @@ class MergeParallelDense(Pass):
     """
 
     name = "merge-parallel-dense"
+    mark = "parallel in one"
     level = "training"
     keeps_weights = False
 

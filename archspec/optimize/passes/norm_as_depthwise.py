@@ -24,6 +24,7 @@ class NormAsDepthwise(Pass):
     """
 
     name = "norm-as-depthwise"
+    mark = "BN as depthwise"
     level = "inference"
     keeps_weights = False
 

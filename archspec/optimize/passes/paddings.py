@@ -43,6 +43,7 @@ class Paddings(Pass):
     """
 
     name = "paddings"
+    mark = "+padding"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:

@@ -22,6 +22,7 @@ class PoolBeforeActivation(Pass):
     """
 
     name = "pool-before-activation"
+    mark = "pool first"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:

@@ -50,6 +50,7 @@ class RepBranches(Pass):
     """
 
     name = "rep-branches"
+    mark = "branches in one"
     level = "inference"
     keeps_weights = False
 

@@ -31,6 +31,7 @@ class SeparableSplit(Pass):
     """
 
     name = "separable-split"
+    mark = "split"
     level = "training"
     keeps_weights = False
 

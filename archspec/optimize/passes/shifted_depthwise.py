@@ -24,6 +24,7 @@ class ShiftedDepthwise(Pass):
     """
 
     name = "shifted-depthwise"
+    mark = "shifted sums"
     level = "training"
 
     most: int = 49  # places of a window: 7 × 7

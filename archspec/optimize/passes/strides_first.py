@@ -53,6 +53,7 @@ class StridesFirst(Pass):
     """
 
     name = "strides-first"
+    mark = "stride moved"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:
