@@ -229,14 +229,14 @@ def test_it_is_found_in_well_below_a_second(spec: str) -> None:
 
 
 def test_time_is_near_linear() -> None:
-    """Chains, blocks of branches, and one layer that a thousand read."""
+    """Chains, those whose layers all read the input too, blocks of branches, and one layer that a thousand read."""
 
     def seconds(graph: Graph) -> float:
         began = time.process_time()
         orders(graph)
         return time.process_time() - began
 
-    for shape in ("chain", "blocks", "fan"):
+    for shape in ("chain", "shared", "blocks", "fan"):
         small, large = seconds(many(shape, 300)), seconds(many(shape, 3_000))
         assert large < 30 * max(small, 0.1), (shape, small, large)
 
@@ -248,6 +248,8 @@ def many(shape: str, layers: int) -> Graph:
     for i in range(layers // 4):
         if shape == "chain":
             y = builder.chain(y, "ReLU", {"Dense": 8}, "ReLU", {"Dense": 4})
+        elif shape == "shared":
+            y = builder.apply("Add", builder.chain(y, {"Dense": 8}, "ReLU", {"Dense": 4}), x)
         elif shape == "blocks":
             wide = [builder.chain(y, {"Dense": 4 + (i + j) % 5}, {"Dense": 4}) for j in range(2)]
             y = builder.apply("Add", *wide)

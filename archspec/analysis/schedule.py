@@ -15,12 +15,13 @@ seen is taken, and at last the task that adds least; and what is wider than WIND
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 FLOOD = 4_000  # steps that one search may try
-BUDGET = 60_000  # and all of them together, with EACH for every task
+BUDGET = 300_000  # tensors and tasks that all of them together may look at, with EACH for every task
 EACH = 4
 WINDOW = 2_000  # tasks that are looked at together
 
@@ -29,7 +30,8 @@ WINDOW = 2_000  # tasks that are looked at together
 class Tensor:
     """`maker` is a task, or None: then it is there from the start, or, if `late`, from its first reader on.
 
-    `kept`: to the end. What nothing reads is gone with the task that makes it.
+    `readers` stand in order; a late one has some. `kept`: to the end. What nothing reads is gone when its task has run,
+    or before the first.
     """
 
     size: int
@@ -58,11 +60,11 @@ class Schedule:
 
 def peak_of(problem: Problem, order: Sequence[int]) -> int:
     """The most bytes alive at once: while a task runs, what it reads and what it makes is."""
-    place = {task: i for i, task in enumerate(order)}
-    change = [0] * (len(order) + 1)
+    place = {task: i for i, task in enumerate(order, 1)}
+    change = [0] * (len(order) + 2)  # from the start, before any task, to the end
     for tensor in problem.tensors:
         read = [place[task] for task in tensor.readers]
-        start = place[tensor.maker] if tensor.maker is not None else min(read, default=0) if tensor.late else 0
+        start = min(read) if tensor.late else 0 if tensor.maker is None else place[tensor.maker]
         change[start] += tensor.size
         if not tensor.kept:
             change[max(read, default=start) + 1] -= tensor.size
@@ -76,7 +78,8 @@ def schedule(problem: Problem) -> Schedule:
     given = Schedule(tuple(order), peak_of(problem, order), True)
     if given.peak <= level:
         return given
-    order, memory, exact, left = [], _start(problem), True, BUDGET
+    order, exact, left = [], True, BUDGET
+    memory = sum(t.size for t in _given(problem) if t.readers or t.kept)
     for part in _parts(problem):
         search = _Search(part, memory, level, left + EACH * len(part.tasks))
         order += search.run()
@@ -86,13 +89,13 @@ def schedule(problem: Problem) -> Schedule:
     return found if found.peak < given.peak else Schedule(given.order, given.peak, exact)
 
 
-def _start(problem: Problem) -> int:
-    return sum(t.size for t in problem.tensors if t.maker is None and not t.late)
+def _given(problem: Problem) -> Iterator[Tensor]:
+    return (tensor for tensor in problem.tensors if tensor.maker is None and not tensor.late)
 
 
 def _least(problem: Problem) -> int:
     """What no order goes below: the start, and each task with what it reads and makes."""
-    start = _start(problem)
+    start = sum(t.size for t in _given(problem))
     needs = [0] * problem.tasks
     for tensor in problem.tensors:
         for task in {*tensor.readers, *([] if tensor.maker is None else [tensor.maker])}:
@@ -176,11 +179,12 @@ def _part(tasks: range, read_by: Sequence[Sequence[Tensor]], made_by: Sequence[S
     opens = [list[int]() for _ in tasks]
     inside = {id(t): t for task in tasks for t in (*read_by[task], *made_by[task])}
     for tensor in inside.values():
-        local = [task - tasks.start for task in tensor.readers if task in tasks]
+        first, end = bisect_left(tensor.readers, tasks.start), bisect_left(tensor.readers, tasks.stop)
+        local = [task - tasks.start for task in tensor.readers[first:end]]
         if not local:
             continue
-        goes = not tensor.kept and max(tensor.readers) in tasks
-        read = _Read(tensor.size, sum(1 << i for i in local), tensor.late and min(tensor.readers) in tasks, goes)
+        goes = not tensor.kept and end == len(tensor.readers)
+        read = _Read(tensor.size, sum(1 << i for i in local), tensor.late and not first, goes)
         maker = tensor.maker - tasks.start if tensor.maker is not None and tensor.maker in tasks else None
         for i in local:
             if read.comes or read.goes:
@@ -222,6 +226,7 @@ class _Search:
 
     def __init__(self, part: _Part, memory: int, level: int, left: int) -> None:
         self.part, self.memory, self.level, self.left = part, memory, level, left
+        self.work = [1 + len(read) + len(opened) for read, opened in zip(part.reads, part.opens, strict=True)]
         self.exact = True
 
     def run(self) -> list[int]:
@@ -257,7 +262,7 @@ class _Search:
                     self.exact = False
                     return lowest
             for task in _bits(state.ready):
-                tried, self.left = tried + 1, self.left - 1
+                tried, self.left = tried + 1, self.left - self.work[task]
                 after = self._step(state, task)
                 known = seen.get(after.done)
                 if known is None or after.level < known.level:
@@ -281,20 +286,20 @@ class _Search:
         return _State(level, done, state.size + 1, memory - freed, ready, task, state)
 
     def _greedy(self, state: _State) -> list[int]:
-        """The rest: always the task that adds least. What one adds only falls, when others have read what it reads."""
+        """The rest: the task that adds least, as was last seen; it adds less when others have read what it reads."""
         order: list[int] = []
         heap = [(self._adds(state, task), task) for task in _bits(state.ready)]
         heapq.heapify(heap)
         while heap:
-            adds, task = heapq.heappop(heap)
-            if state.done >> task & 1 or adds > self._adds(state, task):
-                continue  # it ran, or stands here again
+            _, task = heapq.heappop(heap)
+            if state.done >> task & 1:
+                continue  # it stood here twice
             before, state = state, replace(self._step(state, task), before=None)
             order.append(task)
             changed = state.ready & ~before.ready
             for read in self.part.reads[task]:
                 rest = read.readers & ~state.done
-                if (read.goes and not rest & (rest - 1)) or (read.comes and not read.readers & before.done):
+                if read.goes and not rest & (rest - 1):
                     changed |= rest & state.ready
             for other in _bits(changed):
                 heapq.heappush(heap, (self._adds(state, other), other))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from archspec.analysis.order import Orders, orders
 from archspec.analysis.remat import Blocks, candidates, choose, implicit_masks, repeatable
@@ -35,7 +36,6 @@ class Estimate:
 
     `convolution_macs` and `product_macs` are a forward pass, the others those that rematerialised blocks add. `moved`
     are the bytes for one example that other layers make, and `calls` the layers and steps that follow each other.
-    `orders` are those in which layers may run forward, with the bytes of tensors for one example.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Estimate:
     state_bytes: int
     program_bytes: int
     tensors: Timeline
-    orders: Orders
+    graph: Graph
     convolution_macs: int
     product_macs: int
     again_convolution_macs: int
@@ -74,6 +74,11 @@ class Estimate:
     def activation_bytes(self) -> int:
         """The most bytes of tensors at once, gradients of weights left out."""
         return max(self.tensors.each) * self.batch_size
+
+    @cached_property
+    def orders(self) -> Orders:
+        """Those in which layers may run forward, with the bytes of tensors for one example."""
+        return orders(self.graph, self.precision)
 
     @property
     def inference_bytes(self) -> int:
@@ -135,7 +140,7 @@ def estimate(
         sum(w.size for _, w in weights), sum(w.size for node, w in weights if w.trainable and node.trainable),
         _weight_bytes(graph, precision), sum(trainable_bytes(graph, n, precision) for n in graph.nodes.values()),
         _state_bytes(graph, settings.train, precision), _program_bytes(graph, backend), step.timeline(blocks),
-        orders(graph, precision),
+        graph,
         _macs(graph, set(graph.nodes), True), _macs(graph, set(graph.nodes), False), _macs(graph, again, True),
         _macs(graph, again, False), moved_bytes(graph, precision, backend), calls(graph), blocks,
         any(None in t.shape for n in graph.nodes.values() for t in n.outputs),
