@@ -105,7 +105,9 @@ def label(box: Box, style: Style, width: float, centred: bool) -> str:
     if box.kind == "bar":
         return f"<{small(box.label, style)}>"
     inner = int(width) - 2
-    rows = [_row(line, style, inner, centred or style.lying) for line in lines(box, style)]
+    told = lines(box, style)
+    aside = bool(box.note) and any(line.right for line in told)  # a note stands where the line above it does
+    rows = [_row(line, style, inner, (centred or style.lying) and not aside) for line in told]
     if box.strips:
         rows.append(_strips(box, style, inner))
     return f"<{_table(''.join(f'<tr><td>{row}</td></tr>' for row in rows))}>"
