@@ -8,6 +8,8 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from archspec.start import start_keras
@@ -74,3 +76,16 @@ def choose_backend(wanted: str | None, frugal: bool = False) -> str:
         os.environ["XLA_FLAGS"] = f"{flags} --{FRUGAL}=false".strip()
     start_keras()
     return chosen
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Within the context, Keras makes layers of this precision."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
