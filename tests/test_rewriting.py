@@ -50,7 +50,8 @@ ALSO = "{also: [dense-for-one-by-one, shifted-depthwise]}"
 def train(folder: Path, run: str, *changes: str, **options: Any) -> Path:
     (folder / "spec.yaml").write_text(SPEC)
     made = archspec.load(folder / "spec.yaml", changes=changes)
-    return made.train(folder / run, quiet=True, **options).path
+    path: Path = made.train(folder / run, quiet=True, **options).path
+    return path
 
 
 def losses(run: Path) -> list[float]:

@@ -55,8 +55,8 @@ def run_loop(parts: Parts, callbacks: Callbacks, validation: Mapping[str, Any], 
     """Trains from where `parts.begin` is to the last epoch; `build` has made the variables.
 
     `validation` holds the arguments of `fit` for it. `loggers` are further callbacks, which checkpoints leave out.
-    Raises RunFailed where the training is to stop, and where the loss
-    is no number or the checkpoint does not fit the model.
+    Raises RunFailed where the training is to stop, and where the loss is no number or the checkpoint does not fit the
+    model.
     """
     model, begin = parts.trained.model, parts.begin
     parts.record.restore(begin.position.names, begin.position.lines)
