@@ -86,13 +86,19 @@ class Architecture:
         return draw(self.graph, path, spec=self.drawing, **options)
 
     def build(self) -> keras.Model:
-        """The network as a functional Keras model with fresh weights; its layers are named as in the graph."""
+        """The network as a functional Keras model with fresh weights; its layers are named as in the graph.
+
+        It is rewritten as `run.optimize` has it: by default where every weight, the function and its gradients stay as
+        they are.
+        """
         from archspec.start import start_keras
+        from archspec.train.rewriting import rewritten
+        from archspec.train.sections import sections
 
         start_keras()
         from archspec.build import build
 
-        return build(self.graph)
+        return build(rewritten(self.graph, sections(self.document).run.optimize).graph)
 
     @overload
     def train(self, run_dir: str | Path | None = None, *, folds: None = None, **options: Any) -> TrainedRun: ...

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def start_keras() -> None:
@@ -14,15 +17,34 @@ def start_keras() -> None:
         return
     # The setting silences what comes later; at the start some notes are written before it is read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _notes_kept():
+        keras = importlib.import_module("keras")
+        if keras.backend.backend() == "tensorflow":
+            importlib.import_module("tensorflow").config.list_physical_devices()  # which looks for a driver, and tells
+
+
+def start_training() -> None:
+    """The same for what loads TensorFlow whatever the backend: Keras's random seeds and its readers of data do."""
+    start_keras()
+    if "tensorflow" not in sys.modules and importlib.util.find_spec("tensorflow"):
+        with _notes_kept():
+            importlib.import_module("tensorflow")
+
+
+@contextmanager
+def _notes_kept() -> Iterator[None]:
+    """Within the context nothing is written to the terminal; where it fails, it is written then."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
+        failed = True
         try:
-            importlib.import_module("keras")
+            yield
+            failed = False
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
-            if "keras" not in sys.modules:  # a failed import leaves none
+            if failed:
                 notes.seek(0)
                 os.write(2, notes.read())

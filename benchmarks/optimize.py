@@ -21,7 +21,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from archspec.graph.ir import Graph  # noqa: E402
@@ -160,6 +159,7 @@ def main() -> None:
     parser.add_argument("--without", action="append", default=[], help="also without these passes")
     parser.add_argument("--also", action="append", default=[], help="all passes and these optional ones")
     options = parser.parse_args()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     for name in options.networks or NETWORKS:
         measure(name, options)
 

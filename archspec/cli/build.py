@@ -25,8 +25,9 @@ def command(
         archspec build resnet.yaml@resnet50
         archspec build resnet.yaml@resnet50 params.classes=10 -o classifier.keras
 
-    The model is a functional one; its layers bear the names that `archspec summary` prints. Load it with
-    keras.models.load_model("resnet_resnet50.keras"), after `import archspec.build` where the spec has formulas or
+    The model is a functional one; its layers bear the names that `archspec summary` prints. It computes what the spec
+    says with less work where that keeps every weight: run.optimize=none builds all layers as they are written. Load it
+    with keras.models.load_model("resnet_resnet50.keras"), after `import archspec.build` where the spec has formulas or
     weights of its own. The framework is the one of `run.backend` in the spec, else KERAS_BACKEND, else TensorFlow.
     """
     network = open_spec(spec, changes, limits, allow)

@@ -198,9 +198,8 @@ def _with_nested(layer: Layer) -> list[Layer]:
 
 @dataclass(frozen=True)
 class _Step:
-    """The gradient of each weight, 0 where there is none; the weights after a forward pass in training; and the sum of
-
-    the losses that layers add.
+    """One pass forwards and backwards: the gradient of each weight, 0 where there is none; the weights after it; and
+    the sum of the losses that layers add.
     """
 
     gradients: Weights

@@ -101,24 +101,25 @@ def optimize(
     return run(network, level, chosen(level, passes, skip), keep)
 
 
-def chosen(level: Level, passes: Sequence[str] | None = None, skip: Sequence[str] = ()) -> tuple[Pass, ...]:
+def chosen(
+    level: Level, passes: Sequence[str] | None = None, skip: Sequence[str] = (), also: Sequence[str] = ()
+) -> tuple[Pass, ...]:
     """The passes of a level in their order; with `passes` only those that are named, re-parameterisations too.
 
-    The level `training` has those that leave every weight as it is, unless others of its are named. Raises UnknownPass.
+    The level `training` has those that leave every weight as it is, unless others of its are named, in `passes` or in
+    `also`. Raises UnknownPass.
     """
     known = {p.name: p for p in (*ORDER, *OPTIONAL)}
-    for name in (*(passes or ()), *skip):
+    named = (*(passes or ()), *also)
+    for name in (*named, *skip):
         if name not in known:
             raise UnknownPass(f"there is no pass {name!r}: {did_you_mean(name, known) or _listed(known)}")
     fits = [p for p in known.values() if level == "inference" or p.level == level]
-    if passes is None:
-        fits = [p for p in fits if p in ORDER and (level == "inference" or p.keeps_weights)]
-    else:
-        unfit = next((name for name in passes if known[name] not in fits), None)
-        if unfit:
-            raise UnknownPass(f"the pass {unfit!r} is of the level {known[unfit].level}, not of {level}")
-        fits = [p for p in fits if p.name in passes]
-    return tuple(p for p in fits if p.name not in skip)
+    unfit = next((name for name in named if known[name] not in fits), None)
+    if unfit:
+        raise UnknownPass(f"the pass {unfit!r} is of the level {known[unfit].level}, not of {level}")
+    usual = {p.name for p in ORDER if level == "inference" or p.keeps_weights} if passes is None else set(passes)
+    return tuple(p for p in fits if p.name in usual.union(also) and p.name not in skip)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from keras.src.trainers.data_adapters import data_adapter, data_adapter_utils, t
 from archspec.tensor import TensorType
 from archspec.train.feed import Feed, element_bytes
 
-BUNDLE_BYTES = 1 << 26
+BUNDLE_BYTES = 1 << 26  # of the batches that lie in one tensor for a loop that XLA compiles
 SHUFFLE_BYTES = 1 << 28  # streams larger than this are shuffled within a buffer of this size
 
 

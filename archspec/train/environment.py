@@ -8,9 +8,11 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from archspec.start import start_keras
+from archspec.start import start_training
 
 BACKENDS = ("tensorflow", "jax")
 _PACKAGES = ("archspec", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "tensorflow-datasets")
@@ -72,5 +74,18 @@ def choose_backend(wanted: str | None, frugal: bool = False) -> str:
     flags = os.environ.get("XLA_FLAGS", "")
     if frugal and chosen == "jax" and FRUGAL not in flags and _knows_frugal():
         os.environ["XLA_FLAGS"] = f"{flags} --{FRUGAL}=false".strip()
-    start_keras()
+    start_training()
     return chosen
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Within the context, Keras makes layers of this precision."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

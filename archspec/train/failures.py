@@ -21,19 +21,24 @@ def explained(error: Exception) -> str | None:
     of_xla = kinds & {"JaxRuntimeError", "XlaRuntimeError"}  # on a CPU its code is INTERNAL
     if isinstance(error, MemoryError) or (of_xla and ("RESOURCE_EXH" in text or "Out of memory" in text)):
         return f"there is not enough memory, a smaller data.batch_size takes less: {text or 'MemoryError'}"
-    if isinstance(error, RuntimeError) and "errno = 28" in str(error):  # h5py's
-        return "the disk is full"
+    if isinstance(error, RuntimeError):  # h5py's, for one
+        return _no_room(str(error), "")
     return None
 
 
 def _of_the_system(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
-    text = str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text or "errno = 28" in text:
+    number = f"errno = {errno.ENOSPC if error.errno == errno.EDQUOT else error.errno}"
+    return _no_room(f"{error}, {number}", where) or _first_line(str(error))
+
+
+def _no_room(text: str, where: str) -> str | None:
+    """Whether it is for want of room that a file was not written, which h5py says in its text only."""
+    if "No space left" in text or f"errno = {errno.ENOSPC}" in text:
         return f"the disk is full{where}"
-    if error.errno == errno.EFBIG or "File too large" in text or "errno = 27" in text:
+    if "File too large" in text or f"errno = {errno.EFBIG}" in text:
         return f"a file would be larger than the system allows{where}"
-    return _first_line(text)
+    return None
 
 
 # TensorFlow's account of the graph around what it has to say.

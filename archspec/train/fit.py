@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ from archspec.train.plan_text import memory_warning
 from archspec.train.repeat import kept_weights
 from archspec.train.report import Outcome, write_curves, write_report
 from archspec.train.resume import Resumed, check_data, history, resumed, trained_seconds
+from archspec.train.rewriting import Rewritten, rewritten_for_training
 from archspec.train.saved import INITIAL, load_weights
 from archspec.train.sections import Sections, sections
 from archspec.train.signature import write_signature
@@ -222,8 +224,9 @@ class _Run(_Ready):
         self.draw()
         keras.utils.set_random_seed(self.settings.run.seed)
         fed = self.feeds()
+        self.rewritten.write(self.folder)
         with self.hardware.model():
-            trainee = objective(self.document, self.graph, self.settings, self.plan)
+            trainee = objective(self.document, self.rewritten.graph, self.settings, self.plan)
             initial = [] if begin.arrays else self.initial_weights(trainee)
             sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
             parameters = parameter_counts(self.graph)["total"]
@@ -236,6 +239,15 @@ class _Run(_Ready):
         self.report(trainee.network, fed, record, metrics, began, started)
         final = metrics["test"] or metrics["validation"] or metrics["train"]
         return TrainedRun(self.folder, final, tuple(record.lines))
+
+    @cached_property
+    def rewritten(self) -> Rewritten:
+        """What is trained in the network's place."""
+        earlier = self.folder if self.before is not None else self.repeated
+        found = rewritten_for_training(self.graph, self.settings, count(self.plan.parts.train), earlier)
+        for name, share in found.forms.items():
+            self.say(f"{name}: its layers take {share:.2f} of their time in this form here")
+        return found
 
     def say(self, text: str) -> None:
         if not self.quiet:
@@ -270,16 +282,20 @@ class _Run(_Ready):
         return fed
 
     def initial_weights(self, trainee: Trainee) -> list[str]:
-        """Sets what the spec gives the network to begin with, keeps it, and says what went where."""
+        """Sets what the network begins with, where that is not what the seed draws, and says what went where."""
+        found = self.initial if self.before is None else read_initial(self.document, self.settings)
+        if self.rewritten.keeps_weights and self.begun is None and not found:
+            return []
+        plain = self.rewritten.plain(trainee.network, self.settings.run)
         if self.begun is not None:
-            load_weights(trainee.network, self.begun)
+            load_weights(plain, self.begun)
             said = [f"initial weights from {self.begun}"]
         else:
-            found = self.initial if self.before is None else read_initial(self.document, self.settings)
-            said = load_initial(self.document, trainee.network, found)
+            said = load_initial(self.document, plain, found)
         if said and self.begun != self.folder / INITIAL:
             with whole(self.folder / INITIAL) as draft:
-                trainee.network.save(draft)
+                plain.save(draft)
+        self.rewritten.hand_over(plain, trainee.network)
         return said
 
     def fit(self, trainee: Trainee, fed: Feeds, begin: Checkpoint) -> Record:
@@ -316,12 +332,14 @@ class _Run(_Ready):
 
     def tune(self, parts: Parts) -> None:
         """Settles how steps are run, where the spec leaves that open."""
-        from archspec.train.tuning import Open, advice, choose, key
+        from archspec.train.cache import key
+        from archspec.train.tuning import Open, advice, choose
 
         run, given = self.settings.run, self.settings.train
         augment = [to_text(steps) for steps in self.plan.augment.values()]
         name = key(to_text(self.graph), augment, type(given.optimizer), given.loss, given.phases, given.metrics,
-                   self.settings.data.batch_size, run.precision, run.remat, self.hardware.used())  # fmt: skip
+                   self.settings.data.batch_size, run.precision, run.remat, run.optimize,
+                   self.hardware.used())  # fmt: skip
         chosen = choose(parts, Open(run.jit == "auto", given.steps_per_execution == "auto", name),
                         self.folder if self.before is not None else self.repeated)  # fmt: skip
         if said := advice(chosen, name):
@@ -329,7 +347,7 @@ class _Run(_Ready):
 
     def save(self, network: keras.Model) -> None:
         with whole(self.folder / "model.keras") as draft:
-            network.save(draft)
+            self.rewritten.restored(network, self.settings.run).save(draft)
 
     def report(
         self, network: keras.Model, fed: Feeds, record: Record, metrics: Metrics, began: float,
@@ -342,7 +360,8 @@ class _Run(_Ready):
             images = drawn(network, self.graph, self.plan, fed, size)
         seconds = time.perf_counter() - began
         facts = self.write_environment(started, datetime.datetime.now(datetime.UTC))
-        made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds)
+        made = results(self.document, self.graph, self.settings, self.plan, fed, record, metrics, figures, seconds,
+                       self.rewritten.to_json())  # fmt: skip
         rows, columns = shown_inputs(self.plan, figures), shown_columns(self.plan)
         write_report(self.folder, Outcome(made, record.lines, figures, rows, columns, facts, images))
         for line in closing_lines(self.folder, made):

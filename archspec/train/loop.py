@@ -55,8 +55,8 @@ def run_loop(parts: Parts, callbacks: Callbacks, validation: Mapping[str, Any], 
     """Trains from where `parts.begin` is to the last epoch; `build` has made the variables.
 
     `validation` holds the arguments of `fit` for it. `loggers` are further callbacks, which checkpoints leave out.
-    Raises RunFailed where the training is to stop, and where the loss
-    is no number or the checkpoint does not fit the model.
+    Raises RunFailed where the training is to stop, and where the loss is no number or the checkpoint does not fit the
+    model.
     """
     model, begin = parts.trained.model, parts.begin
     parts.record.restore(begin.position.names, begin.position.lines)
@@ -140,9 +140,11 @@ class Loop(keras.callbacks.CallbackList):  # type: ignore[misc]
         self._step = min(self._first + batch + 1, self.steps)  # the last execution may be short of steps
         now = time.perf_counter()
         if now >= parts.progress.due:  # asked here: of a small network's steps each call is a hundredth
-            parts.progress.step(now, self._place(), lambda: self._figures(logs))
+            figures = self._figures(logs)  # which waits for the step: backends run ahead
+            parts.progress.step(time.perf_counter(), self._place(), figures)
         if self._step == self.steps:
-            self._trained = now
+            _numbers(logs)  # waits as well
+            self._trained = time.perf_counter()
             if self._first and not self.model.stop_training:
                 self.model.stop_training = self._cut = True  # Keras would ask for as many steps as in any epoch
         elif parts.stop.asked or now >= self._kept + parts.seconds:

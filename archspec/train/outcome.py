@@ -80,7 +80,7 @@ def drawn(network: keras.Model, graph: Graph, plan: Plan, fed: Feeds, batch_size
 
 def results(
     document: Document, graph: Graph, settings: Sections, plan: Plan, fed: Feeds, record: Record, metrics: Metrics,
-    figures: Mapping[str, Judged], seconds: float,
+    figures: Mapping[str, Judged], seconds: float, optimization: Mapping[str, Any] | None,
 ) -> dict[str, Any]:  # fmt: skip
     """What results.json holds."""
     import keras
@@ -98,6 +98,7 @@ def results(
         "backend": keras.backend.backend(),
         "precision": settings.run.precision,
         "seed": settings.run.seed,
+        "optimization": optimization,
     }
 
 

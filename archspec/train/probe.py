@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from archspec.train.environment import choose_backend
+from archspec.train.environment import choose_backend, dtype_policy
 from archspec.train.machine import Throughput
 
 LAYERS = 4  # of each network
@@ -28,9 +28,7 @@ def measure(backend: str | None, precision: str) -> tuple[str, Throughput]:
 
     layers = keras.layers
     number = 2 if precision.endswith("16") else 4  # bytes
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
+    with dtype_policy(precision):
         many, one = ([layers.Dense(8) for _ in range(n)] for n in (CALLS + 1, 1))
         call = max((_step((8,), many, 8) - _step((8,), one, 8)) / CALLS, 1e-6)
         product = _step((WIDTH,), [layers.Dense(WIDTH) for _ in range(LAYERS)], BATCH)
@@ -40,8 +38,6 @@ def measure(backend: str | None, precision: str) -> tuple[str, Throughput]:
         for _ in range(LAYERS):
             others += [layers.LayerNormalization(), layers.ReLU()]
         moved = _step((POSITIONS, FEATURES), others, ROWS)
-    finally:
-        keras.config.set_dtype_policy(before)
     macs = IMAGES * EDGE**2 * (KERNEL * CHANNELS) ** 2
     made = 2 * LAYERS * ROWS * POSITIONS * FEATURES * number * _KEPT
     return chosen, Throughput(

@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -80,12 +80,10 @@ class Progress:
         self._began, self._first = time.perf_counter(), step
         self.due = math.inf if self.quiet else self._began + (EVERY if self.terminal else PLAIN_EVERY)
 
-    def step(self, now: float, place: tuple[int, int, int, int], figures: Callable[[], Mapping[str, float]]) -> None:
-        """After a step: draws when it is time. `place` is epoch and epochs, step and steps; `now` perf_counter's."""
-        if self.quiet or now < self.due:
-            return
+    def step(self, now: float, place: tuple[int, int, int, int], figures: Mapping[str, float]) -> None:
+        """After a step, at or after `due`: draws. `place` is epoch and epochs, step and steps; `now` perf_counter's."""
         self.due = now + (EVERY if self.terminal else PLAIN_EVERY)
-        moment = self._moment(now, place, figures())
+        moment = self._moment(now, place, figures)
         if self.terminal:
             width = shutil.get_terminal_size().columns
             self._write(f"\r{bar(moment, width):<{width - 1}}")

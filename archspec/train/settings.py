@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, MinLen
-from pydantic import BeforeValidator, Discriminator, Field, SerializeAsAny, Tag
+from pydantic import BeforeValidator, Discriminator, Field, SerializeAsAny, Tag, model_validator
 
 from archspec.language.expressions import ExpressionError, names, parse
 from archspec.layers.base import Model
@@ -69,6 +69,7 @@ Losses = Annotated[
 ]
 # Names of layers and of the scopes around them, * and ? standing for any text.
 Scopes = Annotated[tuple[Annotated[str, MinLen(1)], ...], BeforeValidator(_listed)]
+Passes = Annotated[tuple[Annotated[str, MinLen(1)], ...], BeforeValidator(_listed)]
 MetricList = Annotated[tuple[MetricField, ...], BeforeValidator(_listed)]
 Metrics = Annotated[
     Annotated[MetricList, Tag("one")] | Annotated[dict[str, MetricList], Tag("each")], Discriminator(_shape)
@@ -127,6 +128,31 @@ class Checkpoints(Model):
     seconds: Annotated[float, Ge(0)] = 300.0
 
 
+class Rewrites(Model):
+    """Which rewrites are made of those that keep the function and its gradients (`archspec optimize --level training`).
+
+    Only those of `passes`, where they are given; `also` those that pay on some backends only; none of `skip`.
+    """
+
+    passes: Passes | None = None
+    also: Passes = ()
+    skip: Passes = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        from archspec.optimize.driver import UnknownPass, chosen
+
+        try:
+            chosen("training", self.passes, self.skip, self.also)
+        except UnknownPass as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+def _rewrites(value: Any) -> str:
+    return "rewrites" if isinstance(value, Mapping | Rewrites) else "level"
+
+
 class Run(Model):
     """What the training runs on.
 
@@ -136,7 +162,8 @@ class Run(Model):
     each axis of a weight is divided. `hosts` lists the addresses of all processes, and `host` is this one's place.
     `jit: auto` leaves the choice to a measurement, or to Keras where the training is short.
     `remat` names blocks, * and ? standing for any text, whose tensors are computed again in the backward pass to save
-    memory; `auto` takes as many as the memory asks for.
+    memory; `auto` takes as many as the memory asks for. `optimize: training` rewrites the network where that keeps the
+    function and its gradients, `none` trains it as it is written.
     """
 
     backend: Literal["tensorflow", "jax"] | None = None
@@ -149,6 +176,10 @@ class Run(Model):
     seed: NonNegative = 0
     jit: Literal["auto"] | bool = "auto"
     remat: Literal["auto"] | Annotated[Scopes, Field(strict=False)] = ()
+    optimize: Annotated[
+        Annotated[Literal["none", "training"], Tag("level")] | Annotated[Rewrites, Tag("rewrites")],
+        Discriminator(_rewrites),
+    ] = "training"
     checkpoint: Checkpoints = Checkpoints()
     tensorboard: bool = False
 

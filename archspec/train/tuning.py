@@ -6,10 +6,6 @@ other runs of the same network on the same machine. The weights that the measure
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Mapping
@@ -19,7 +15,7 @@ from typing import Any
 
 import keras
 
-from archspec.files import write_whole
+from archspec.train import cache
 from archspec.train import checkpoint as checkpoints
 from archspec.train.batches import Batches
 from archspec.train.environment import BACKENDS
@@ -27,6 +23,7 @@ from archspec.train.folder import write_json
 from archspec.train.loop import Parts
 
 FILE = "execution.json"
+_KIND = "execution"  # in the cache
 SHARE = 0.05  # of the training's expected time that the measurement may take
 LONGEST = 30.0  # seconds that it may take at all
 STEPS = 32  # run at once, where that is faster
@@ -63,12 +60,6 @@ class Open:
     key: str
 
 
-def key(*parts: object) -> str:
-    """A name for what an execution was measured for, the same on every backend."""
-    versions = (keras.__version__, platform.node(), platform.machine(), os.cpu_count())
-    return hashlib.sha256(repr((*parts, *versions)).encode()).hexdigest()[:32]
-
-
 def choose(parts: Parts, left_open: Open, earlier: Path | None) -> Execution:
     """Sets what the spec leaves open: as in an `earlier` run's folder, else as cached, else measured, else Keras's.
 
@@ -80,7 +71,7 @@ def choose(parts: Parts, left_open: Open, earlier: Path | None) -> Execution:
     several = keras.distribution.distribution() or getattr(model, "_distribute_strategy", None)
     if (left_open.jit or left_open.steps) and several is None:
         known = _read(earlier / FILE, "as before") if earlier else None
-        found = known or _read(_cache(left_open.key), "cached") or _measured(parts, left_open, own)
+        found = known or _read(cache.place(_KIND, left_open.key), "cached") or _measured(parts, left_open, own)
         jit, steps = found.jit if left_open.jit else own.jit, found.steps if left_open.steps else own.steps
         chosen = replace(found, jit=jit, steps=steps)
     write_json(parts.folder / FILE, asdict(chosen))
@@ -94,7 +85,7 @@ def advice(chosen: Execution, name: str) -> str | None:
     if not chosen.seconds:
         return None
     for other in BACKENDS:
-        found = _read(_cache(name, other), "cached") if other != backend else None
+        found = _read(cache.place(_KIND, name, other), "cached") if other != backend else None
         if found is not None and found.seconds:
             share = min(found.seconds.values()) / min(chosen.seconds.values())
             if share < _WORTH:
@@ -102,16 +93,11 @@ def advice(chosen: Execution, name: str) -> str | None:
     return None
 
 
-def _cache(name: str, backend: str | None = None) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "archspec" / "execution" / f"{name}-{backend or keras.backend.backend()}.json"
-
-
 def _read(path: Path, why: str) -> Execution | None:
+    said = cache.read(path)
     try:
-        said = json.loads(path.read_text("utf-8"))
         return Execution(bool(said["jit"]), int(said["steps"]), why, said["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return None
 
 
@@ -131,17 +117,8 @@ def _measured(parts: Parts, left_open: Open, own: Execution) -> Execution:
         model.stop_training = False
     _apply(model, parts.batches, found, trial.functions)
     if found.seconds:
-        _keep(_cache(left_open.key), found)
+        cache.keep(cache.place(_KIND, left_open.key), asdict(found))
     return found
-
-
-def _keep(path: Path, found: Execution) -> None:
-    """Writes to the cache; a home that cannot be written to has none."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(asdict(found)))
-    except OSError:
-        return
 
 
 class _Trial:

@@ -25,7 +25,6 @@ class AveragePoolFirst(Pass):
     mean(W x + b) = W mean(x) + b: the mean counts no padding (Huang et al. 2016, arXiv:1608.06993, section 3).
 
     Precondition: a convolution of window 1 and stride 1, or a dense layer, without an activation, that nothing else
-    Precondition: a convolution of window 1 and stride 1, or a dense layer, without an activation, that nothing else
     reads; the pooling makes the image smaller.
     """
 

@@ -16,6 +16,7 @@ from archspec.graph.ir import Edge, Graph
 from archspec.language import Document
 from archspec.layers.objects import Object
 from archspec.train.compose import augment_models, by_name, compose
+from archspec.train.environment import dtype_policy
 from archspec.train.objective.aims import Aim, Term, aims, target_edge
 from archspec.train.objective.goals import Aimed, Criterion, FormulaCriterion, Goal, KerasCriterion, Turns
 from archspec.train.plan import remat_blocks
@@ -48,15 +49,11 @@ def objective(document: Document, graph: Graph, settings: Sections, plan: Plan) 
     run = settings.run
     blocks = [*remat_blocks(document, graph, settings).values()]
     augment = augment_models(plan.augment)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(run.precision)
-    try:
+    with dtype_policy(run.precision):
         keras.utils.set_random_seed(run.seed)  # weights do not depend on what was built before
         if found[0].plain:
             return _plain(graph, settings, augment, found[0], tuple(plan.targets), blocks)
         return _aimed(graph, settings, augment, found, tuple(plan.targets), blocks)
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _plain(

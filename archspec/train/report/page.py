@@ -15,7 +15,7 @@ from archspec.train.report.judgement import judgement
 from archspec.train.report.pictures import gallery, inline_svg
 from archspec.train.report.style import CSS
 from archspec.train.report.tags import Html, join, table, tag
-from archspec.train.report.text import by_split, class_list, duration, last_rates
+from archspec.train.report.text import by_split, class_list, duration, last_rates, rewrites, saved
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -52,6 +52,8 @@ def page(outcome: Outcome, spec: str, network: str | None) -> Html:
     drawing = inline_svg(network) if network else None
     if drawing is not None:
         sections["Network"] = join([tag("h2", "Network", id="network"), tag("div", drawing, class_="paper")])
+    if results["optimization"]:
+        sections["Optimisation"] = _optimisation(results["optimization"])
     sections["Run"] = _run(outcome)
     sections["Settings"] = _settings(spec)
     links = [tag("a", name, href=f"#part-{i}") for i, name in enumerate(sections)]
@@ -88,6 +90,13 @@ def _training(outcome: Outcome) -> Html:
     parts = [tag("h2", "Training"), table(["", *splits], rows, numbers=len(splits)), tag("p", note, class_="soft")]
     charts = [tag("figure", curve(outcome.lines, name), class_="chart") for name in measured(outcome.lines)]
     return join([*parts, tag("div", *charts, class_="charts") if charts else ""])
+
+
+def _optimisation(optimization: Mapping[str, Any]) -> Html:
+    note = "What was trained computes the same with less work; what is saved is the network of the spec."
+    head = ["for one example", "of the spec", "as trained", "ratio"]
+    parts = [tag("h2", "Optimisation"), table(head, saved(optimization), numbers=3)]
+    return join([*parts, tag("p", f"{note} {rewrites(optimization)}", class_="soft")])
 
 
 def _run(outcome: Outcome) -> Html:

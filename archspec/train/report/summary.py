@@ -16,6 +16,8 @@ from archspec.train.report.text import (
     last_rates,
     markdown,
     markdown_table,
+    rewrites,
+    saved,
     show,
     title,
 )
@@ -34,6 +36,13 @@ def summary(outcome: Outcome, folder: Path) -> str:
     for name, judged in outcome.judged.items():
         parts += _judged(name if len(outcome.judged) > 1 else "", judged)
     parts += ["## The run\n", markdown_table(["", ""], _facts(results))]
+    if optimization := results["optimization"]:
+        head = ["for one example", "of the spec", "as trained", "ratio"]
+        parts += [
+            "## Optimisation\n",
+            markdown_table(head, saved(optimization)),
+            f"{markdown(rewrites(optimization))}\n",
+        ]
     pictures = [file for file in ("curves.svg", "network.svg") if (folder / file).is_file()]
     parts += [f"![{Path(file).stem}]({file})\n" for file in pictures]
     last = f"; the last learning rate was {last_rates(outcome.lines[-1])}" if outcome.lines else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from archspec.train.record import RATE
 
@@ -71,3 +72,24 @@ def by_split(metrics: Mapping[str, Mapping[str, float]]) -> tuple[list[str], lis
     splits = [split for split in ("test", "validation", "train") if metrics.get(split)]
     names = dict.fromkeys(metric for split in splits for metric in metrics[split])
     return splits, [[n, *(show(n, metrics[s][n]) if n in metrics[s] else "" for s in splits)] for n in names]
+
+
+def rewrites(optimization: Mapping[str, Any]) -> str:
+    """How often each pass rewrote the network, in a sentence."""
+    passes = ", ".join(f"{name} {times}" for name, times in optimization["passes"].items())
+    forms = ", ".join(f"{name} ({share:.2f} of the time)" for name, share in optimization["forms"].items())
+    measured = f"; measured to be faster here: {forms}" if forms else ""
+    return f"Rewrites by pass: {passes}{measured}."
+
+
+def saved(optimization: Mapping[str, Any]) -> list[list[str]]:
+    """What one example cost before and after the rewrites, and the ratio."""
+    before, after = optimization["before"], optimization["after"]
+    return [
+        [_COSTS[name], f"{before[name]:,}", f"{after[name]:,}", f"{after[name] / before[name]:.2f}"]
+        for name in _COSTS
+        if before[name]
+    ]
+
+
+_COSTS = {"layers": "layers", "macs": "MACs", "traffic_bytes": "memory traffic in bytes"}

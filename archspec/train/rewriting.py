@@ -1,0 +1,129 @@
+"""The network as it is trained: rewritten where that computes the same, and put back when it is saved."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from archspec.graph.ir import Graph
+from archspec.graph.prune import pruned
+from archspec.graph.text import to_text
+from archspec.optimize.driver import Optimized, chosen, run
+from archspec.optimize.explain import report
+from archspec.optimize.network import Network
+from archspec.optimize.rewrite import Pass
+from archspec.train.environment import dtype_policy
+from archspec.train.folder import write_json
+from archspec.train.sections import Sections
+from archspec.train.settings import Rewrites, Run
+
+if TYPE_CHECKING:
+    import keras
+
+FILE = "optimize.json"
+Given = Literal["none", "training"] | Rewrites
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A network, and what is trained in its place.
+
+    `forms` are passes that a measurement chose, with the share of the time that their layers take in the new form.
+    """
+
+    original: Graph
+    optimized: Optimized
+    forms: dict[str, float]
+
+    @property
+    def graph(self) -> Graph:
+        return self.optimized.network.graph
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether each weight of the original is one of the network that is trained, of the same name and shape."""
+        found = {p.name: p for p in chosen("training", [each.pass_name for each in self.optimized.applied])}
+        return all(p.keeps_weights for p in found.values())
+
+    def plain(self, network: keras.Model, settings: Run) -> keras.Model:
+        """The original network with the weights that the seed draws for it; `network` itself where it is that one."""
+        return network if self.graph is self.original else self._built(settings)
+
+    def hand_over(self, plain: keras.Model, network: keras.Model) -> None:
+        """Gives the network that is trained the weights of the original one."""
+        from archspec.build.weights import read_weights, write_weights
+
+        if plain is not network:
+            write_weights(network, pruned(self.graph), self.optimized.redo(read_weights(plain, self.original)))
+
+    def restored(self, network: keras.Model, settings: Run) -> keras.Model:
+        """The original network with the weights of the one that was trained; `network` itself where it is that one."""
+        from archspec.build.weights import read_weights, write_weights
+
+        if self.graph is self.original:
+            return network
+        assert self.optimized.undo is not None, "the level training has a way back"
+        plain = self._built(settings)
+        write_weights(plain, pruned(self.original), self.optimized.undo(read_weights(network, self.graph)))
+        return plain
+
+    def _built(self, settings: Run) -> keras.Model:
+        import keras
+
+        from archspec.build import build
+
+        keras.utils.set_random_seed(settings.seed)
+        with dtype_policy(settings.precision):
+            return build(self.original)
+
+    def write(self, folder: Path) -> None:
+        """All rewrites with their places in the spec, and what they save."""
+        found = report(self.original, self.optimized, "training").to_json()
+        write_json(folder / FILE, {**found, "forms": self.forms})
+
+    def to_json(self) -> dict[str, Any] | None:
+        """In short, for the results; None where the network is trained as it is."""
+        if self.graph is self.original:
+            return None
+        found = report(self.original, self.optimized, "training")
+        passes = Counter(each.pass_name for each in self.optimized.applied)
+        return {"passes": dict(passes), "forms": self.forms, "before": vars(found.before), "after": vars(found.after)}
+
+
+def rewriting_passes(given: Given, forms: Sequence[str] = ()) -> tuple[Pass, ...]:
+    """The passes that `run.optimize` asks for, and those that were found to pay here."""
+    if given == "none":
+        return ()
+    wanted = Rewrites() if given == "training" else given
+    return chosen("training", wanted.passes, wanted.skip, (*wanted.also, *forms))
+
+
+def rewritten(graph: Graph, given: Given, forms: dict[str, float] | None = None) -> Rewritten:
+    """The graph as `run.optimize` has it. Tensors that have names are there still: losses may be taken of them."""
+    passes = rewriting_passes(given, tuple(forms or ()))
+    return Rewritten(graph, run(Network(graph), "training", passes), forms or {})
+
+
+def rewritten_for_training(graph: Graph, settings: Sections, examples: int, earlier: Path | None) -> Rewritten:
+    """The graph as it is trained, with the forms that pay here where the spec leaves them open.
+
+    They are those of an `earlier` run's folder, else those that are measured. Keras must be loaded.
+    """
+    from archspec.train.cache import key
+    from archspec.train.forms import is_worth_it, kept_forms, measured_forms
+
+    given, size, precision = settings.run.optimize, settings.data.batch_size, settings.run.precision
+    steps = -(-examples // size) * settings.train.epochs
+    if given != "training":
+        return rewritten(graph, given)
+    if earlier is not None and (earlier / FILE).is_file():
+        return rewritten(graph, given, json.loads((earlier / FILE).read_text("utf-8"))["forms"])
+    if not is_worth_it(graph, size, steps):
+        return rewritten(graph, given)
+    name = key(to_text(graph), size, precision)
+    passes = rewriting_passes(given)
+    return rewritten(graph, given, kept_forms(name, lambda: measured_forms(graph, passes, size, precision)))
