@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import keras
 
     from archspec.analysis.summary import Summary
+    from archspec.optimize.rewrite import Level
     from archspec.train.fit import TrainedRun
     from archspec.train.folds import CrossValidated
 
@@ -76,14 +77,17 @@ class Architecture:
 
         return drawing(self.document)
 
-    def draw(self, path: str | Path, **options: Any) -> Path:
+    def draw(self, path: str | Path, *, optimized: Level = "none", **options: Any) -> Path:
         """Draws the network into a file; the extension gives the format, `archspec.draw.options.Options` the options.
 
-        What the spec says under `draw` holds where an option is not given. Raises SpecError, `archspec.draw.DrawError`.
+        With `optimized`, it is drawn as it is after the passes of that level, what they rewrote marked. What the spec
+        says under `draw` holds where an option is not given. Raises SpecError, `archspec.draw.DrawError`.
         """
         from archspec.draw import draw
+        from archspec.optimize.marks import marked
 
-        return draw(self.graph, path, spec=self.drawing, **options)
+        graph, marks = marked(self.graph, optimized)
+        return draw(graph, path, spec=self.drawing, rewritten=marks, **options)
 
     def build(self) -> keras.Model:
         """The network as a functional Keras model with fresh weights; its layers are named as in the graph.

@@ -13,7 +13,6 @@ from archspec.cli.common import failure, is_saved_model, open_saved_model, open_
 
 if TYPE_CHECKING:
     from archspec.draw.rewritten import Marks
-    from archspec.graph.ir import Graph
 
 FORMATS = ("svg", "pdf", "png", "dot", "tikz", "mermaid", "html", "json", "table-md", "table-tex")
 LEVELS = ("inference", "training")
@@ -110,7 +109,12 @@ def command(
         chosen["palette"] = _palette(chosen["palette"])
     marks: Marks = {}
     if optimized is not None:
-        graph, marks = _optimized(graph, optimized)
+        from archspec.optimize.marks import marked
+
+        original = graph
+        graph, marks = marked(original, optimized)
+        if graph is original:
+            click.echo(f"nothing to rewrite for {optimized}: drawn as it is", err=True)
         name += "-optimized"
     path = output or Path(f"{_file_name(name)}.{EXTENSIONS[format or 'svg']}")
     try:
@@ -123,17 +127,6 @@ def command(
     except DrawError as error:
         raise failure(str(error)) from None
     click.echo(f"{path} drawn", err=True)
-
-
-def _optimized(graph: Graph, level: Literal["inference", "training"]) -> tuple[Graph, Marks]:
-    from archspec.optimize.driver import optimize
-    from archspec.optimize.marks import rewritten
-    from archspec.optimize.network import Network
-
-    found = optimize(Network(graph), level)
-    if not found.applied:
-        click.echo(f"nothing to rewrite for {level}: drawn as it is", err=True)
-    return found.network.graph, rewritten(graph, found)
 
 
 def _palette(text: str) -> dict[str, str]:

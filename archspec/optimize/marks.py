@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archspec.graph.ir import Graph
-from archspec.optimize.driver import OPTIONAL, ORDER, Optimized
+from archspec.optimize.driver import OPTIONAL, ORDER, Optimized, optimize
+from archspec.optimize.network import Network
+from archspec.optimize.rewrite import Level
+
+
+def marked(graph: Graph, level: Level) -> tuple[Graph, Mapping[str, tuple[str, ...]]]:
+    """The graph after the passes of a level, and what they rewrote: what is drawn of it."""
+    found = optimize(Network(graph), level)
+    return found.network.graph, rewritten(graph, found)
 
 
 def rewritten(original: Graph, optimized: Optimized) -> Mapping[str, tuple[str, ...]]:
