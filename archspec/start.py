@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 import tempfile
@@ -23,12 +22,14 @@ def start_keras() -> None:
             importlib.import_module("tensorflow").config.list_physical_devices()  # which looks for a driver, and tells
 
 
-def start_training() -> None:
-    """The same for what loads TensorFlow whatever the backend: Keras's random seeds and its readers of data do."""
-    start_keras()
-    if "tensorflow" not in sys.modules and importlib.util.find_spec("tensorflow"):
-        with _notes_kept():
-            importlib.import_module("tensorflow")
+def set_seed(seed: int) -> None:
+    """Keras's `set_random_seed`, which loads TensorFlow where that is installed, whatever the backend."""
+    keras = importlib.import_module("keras")
+    if "tensorflow" in sys.modules:
+        keras.utils.set_random_seed(seed)
+        return
+    with _notes_kept():
+        keras.utils.set_random_seed(seed)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import archspec
@@ -161,6 +161,7 @@ def test_no_text_makes_a_traceback(lines: list[str]) -> None:
                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
                         ["Dense", "name", "from", "when", "repeat", "for", "units", "add", "layers", "expr", "let",
                          "reuse", "weight", "shape", "ops.sum"]), inner, max_size=3), max_leaves=12))  # fmt: skip
+@example({"ops.sum": {"name": None}})
 @settings(max_examples=250, deadline=None)
 def test_no_step_makes_a_traceback(step: Any) -> None:
     try:

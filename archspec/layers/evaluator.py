@@ -318,7 +318,7 @@ def _call(node: ast.Call, names: Mapping[str, Any], functions: Functions) -> Any
     return _apply(node, functions, name, *args, **kwargs)
 
 
-def _apply(node: ast.expr, functions: Functions, name: str, *args: Any, **kwargs: Any) -> Any:
+def _apply(node: ast.expr, functions: Functions, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """Calls the function; what it raises gets the place in the text."""
     try:
         return functions(name)(*args, **kwargs)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from archspec.start import start_training
+from archspec.start import start_keras
 
 BACKENDS = ("tensorflow", "jax")
 _PACKAGES = ("archspec", "keras", "tensorflow", "tensorflow-cpu", "jax", "numpy", "scikit-learn", "tensorflow-datasets")
@@ -74,7 +74,7 @@ def choose_backend(wanted: str | None, frugal: bool = False) -> str:
     flags = os.environ.get("XLA_FLAGS", "")
     if frugal and chosen == "jax" and FRUGAL not in flags and _knows_frugal():
         os.environ["XLA_FLAGS"] = f"{flags} --{FRUGAL}=false".strip()
-    start_training()
+    start_keras()
     return chosen
 
 

@@ -19,6 +19,7 @@ from archspec.files import whole
 from archspec.graph.ir import Graph
 from archspec.graph.text import to_text
 from archspec.language import Document
+from archspec.start import set_seed
 from archspec.train.check import check_settings, check_validation, require_loss
 from archspec.train.class_weight import class_weight
 from archspec.train.environment import choose_backend, environment
@@ -209,8 +210,6 @@ class _Run(_Ready):
     before: Resumed | None
 
     def all(self) -> TrainedRun:
-        import keras
-
         from archspec.train.objective.trainee import objective
 
         started, begin = datetime.datetime.now(datetime.UTC), self.begin()
@@ -222,7 +221,7 @@ class _Run(_Ready):
             write_resolved(self.folder, self.document)
         write_signature(self.folder, self.plan)
         self.draw()
-        keras.utils.set_random_seed(self.settings.run.seed)
+        set_seed(self.settings.run.seed)
         fed = self.feeds()
         self.rewritten.write(self.folder)
         with self.hardware.model():

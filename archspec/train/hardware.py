@@ -18,6 +18,7 @@ from archspec.graph.ir import Graph
 from archspec.language import Document
 from archspec.layers.objects import Loss
 from archspec.layers.objects import losses as losses_of
+from archspec.start import set_seed
 from archspec.train.check import check_synchronized
 from archspec.train.layout import check_layout, layouts
 from archspec.train.sections import Sections
@@ -121,7 +122,7 @@ def _joined(run: Run) -> tuple[int, int]:
     import jax
 
     if not jax.distributed.is_initialized():
-        keras.utils.set_random_seed(run.seed)  # otherwise Keras has the hosts agree on one by computing
+        set_seed(run.seed)  # otherwise Keras has the hosts agree on one by computing
         if isinstance(run.hosts, tuple):
             host = run.host if run.host is not None else int(own or 0)
             keras.distribution.initialize(",".join(run.hosts), len(run.hosts), host)

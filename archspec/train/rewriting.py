@@ -16,6 +16,7 @@ from archspec.optimize.driver import Optimized, chosen, run
 from archspec.optimize.explain import report
 from archspec.optimize.network import Network
 from archspec.optimize.rewrite import Pass
+from archspec.start import set_seed
 from archspec.train.environment import dtype_policy
 from archspec.train.folder import write_json
 from archspec.train.sections import Sections
@@ -72,11 +73,9 @@ class Rewritten:
         return plain
 
     def _built(self, settings: Run) -> keras.Model:
-        import keras
-
         from archspec.build import build
 
-        keras.utils.set_random_seed(settings.seed)
+        set_seed(settings.seed)
         with dtype_policy(settings.precision):
             return build(self.original)
 

@@ -15,6 +15,7 @@ from archspec.data.plan import Plan
 from archspec.graph.ir import Edge, Graph
 from archspec.language import Document
 from archspec.layers.objects import Object
+from archspec.start import set_seed
 from archspec.train.compose import augment_models, by_name, compose
 from archspec.train.environment import dtype_policy
 from archspec.train.objective.aims import Aim, Term, aims, target_edge
@@ -50,7 +51,7 @@ def objective(document: Document, graph: Graph, settings: Sections, plan: Plan) 
     blocks = [*remat_blocks(document, graph, settings).values()]
     augment = augment_models(plan.augment)
     with dtype_policy(run.precision):
-        keras.utils.set_random_seed(run.seed)  # weights do not depend on what was built before
+        set_seed(run.seed)  # weights do not depend on what was built before
         if found[0].plain:
             return _plain(graph, settings, augment, found[0], tuple(plan.targets), blocks)
         return _aimed(graph, settings, augment, found, tuple(plan.targets), blocks)
