@@ -65,7 +65,7 @@ def words() -> Graph:
     return builder.graph(builder.chain(x, {"LSTM": 4}, {"Dense": 3}))
 
 
-NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention)}
+NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention, perceptron)}
 
 
 @pytest.mark.parametrize("name", formats())
