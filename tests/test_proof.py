@@ -70,6 +70,7 @@ def test_the_rounding_of_rewritten_weights_is_no_mistake(change: float, holds: b
     blind, seen = prove(original, optimized), prove(original, optimized, redo=thirds)
     assert blind.outputs["output"] == seen.outputs["output"] > 1e-4
     assert not blind.holds and seen.holds is holds, seen
+    assert not prove(original, optimized, redo=thirds, tolerance=1e-4).holds, "a tolerance is taken at its word"
 
 
 def sampled(*, twice: bool = False) -> Graph:

@@ -139,7 +139,7 @@ def _prepared(
     try:
         run, timed = runtime.prepare(source, inputs, stack)
         error = _error(run, inputs, expected, random_outputs(source.graph))
-    except (RuntimeError, ValueError, TypeError) as failure:  # what a runtime says of a network that it cannot take
+    except (RuntimeError, ValueError, TypeError, ImportError) as failure:  # what a runtime says that cannot take it
         raise ExportFailed(short(str(failure))) from failure
     if error > tolerance:
         raise ExportFailed(f"gives something else than Keras: off by {error:.1e} of the outputs' spread")

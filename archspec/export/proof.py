@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,20 +75,22 @@ def prove(
     """Builds both networks, which need weights, and compares what they give for the same random inputs; where both
     have the same softmax, sigmoid or tanh at the end of an output, also what is before it.
 
-    `redo` gives the optimised weights from the original's: with it, errors over the tolerance are compared in float64
-    with weights that were rewritten in float64, so that the rounding of these counts as such, too.
+    Errors over the usual tolerance are compared in float64, to tell rounding from a mistake; a tolerance that is given
+    is taken at its word. `redo` gives the optimised weights from the original's: with it, they are rewritten in
+    float64, so that the rounding of these counts as such, too.
 
     With `undo`, which gives weights of the original from those of the optimised one, a step of training is compared
     too: with dropout and noise held still, the gradients of a random sum of the outputs and of the losses that layers
     add, and the moving statistics after it.
     """
     inputs = random_inputs(original.graph, batch, seed)
+    strict = tolerance is not None
     tolerance = default_tolerance(original.graph) if tolerance is None else tolerance
     shown = with_logits([replace(each, graph=stilled(each.graph)) for each in (original, optimized)])
     given, found = (_run(network, inputs) for network in shown)
     outputs = _errors(given, found)
     within = max(outputs.values(), default=0.0) <= tolerance
-    rounding = 0.0 if within else _rounding(_widened(shown[0], shown[1], redo), inputs, given, tolerance)
+    rounding = 0.0 if within or strict else _rounding(_widened(shown[0], shown[1], redo), inputs, given, tolerance)
     noise = _noise_differs(original.graph, optimized.graph, trained=undo is not None)
     if noise or undo is None:
         return Proof(tolerance, outputs, noise=noise, rounding=rounding)
@@ -225,21 +227,35 @@ class _Step:
 
 @contextmanager
 def _double() -> Iterator[bool]:
-    """Within the context, layers that say no dtype compute in float64, where the backend can; gives whether it can.
+    """Within the context, layers that say no dtype compute in float64; gives False where the policy is another.
 
     A gradient jumps where rounding takes a value of relu's to the other side of 0, which among a million values happens
-    often in float32, and behind many normalisations is no small thing. JAX has no float64 unless it is started so.
+    often in float32, and behind many normalisations is no small thing.
     """
     import keras
 
     policy = keras.config.dtype_policy()
-    exact = policy.name == "float32" and keras.backend.backend() != "jax"
+    exact = policy.name == "float32"
     if exact:
         keras.config.set_dtype_policy("float64")
     try:
-        yield exact
+        with _jax_double() if exact and keras.backend.backend() == "jax" else nullcontext():
+            yield exact
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _jax_double() -> AbstractContextManager[None]:
+    """JAX takes float32 for float64 unless it is told not to."""
+    import jax
+
+    if not hasattr(jax, "enable_x64"):  # before JAX 0.8
+        from jax.experimental import enable_x64
+
+        before: AbstractContextManager[None] = enable_x64()
+        return before
+    context: AbstractContextManager[None] = jax.enable_x64(True)
+    return context
 
 
 def _step(network: Network, inputs: list[Array], seed: int) -> _Step:
