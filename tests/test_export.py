@@ -189,6 +189,14 @@ def test_the_layers_that_a_message_names() -> None:
     ]  # fmt: skip
 
 
+def test_letters_within_words_are_no_layers() -> None:
+    builder = GraphBuilder("short")
+    x = builder.apply({"Dense": 2}, builder.input("x", (3,)), name="c")
+    graph = builder.graph(builder.apply({"Dense": 2}, builder.apply({"Dense": 2}, x, name="g"), name="g_1"))
+    assert blamed(graph, "short_1/g_2/while: cannot be converted") == ["g"]
+    assert blamed(graph, "cannot convert short_1/g_1/while.") == ["g_1"]
+
+
 def hashed() -> Graph:
     builder = GraphBuilder("hashed")
     x = builder.apply({"Hashing": {"num_bins": 9}}, builder.input("word", (1,), "string"), name="hash")
