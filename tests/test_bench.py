@@ -17,7 +17,7 @@ from archspec.bench.base import Runtime, Timed, chosen, runtimes
 from archspec.bench.measure import ALIKE, FEWEST, SETTLE, WARM, Cell, Measured, measure
 from archspec.build.weights import built
 from archspec.cli import cli
-from archspec.export.base import ExportFailed, Run, Source
+from archspec.export.base import ExportFailed, Run, Source, formats
 from archspec.export.formats.keras import keras_run
 from archspec.export.samples import random_network
 from tests.graphs import GraphBuilder, perceptron
@@ -173,6 +173,23 @@ def test_a_named_runtime_that_is_missing(tmp_path: Path, monkeypatch: pytest.Mon
     result = bench(tmp_path, "--runtimes", "openvino")
     assert result.exit_code == 1
     assert "pip install 'archspec[openvino]'" in result.output
+
+
+def test_a_runtime_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("openvino is not installed")
+
+    def broken(*arguments: Any) -> Any:
+        raise ImportError("libopenvino.so is missing", name="openvino")
+
+    monkeypatch.setattr(type(runtimes()["openvino"]), "prepare", broken)
+    result = bench(tmp_path, "--runtimes", "openvino", "--batch", 1)
+    assert result.exit_code == 0
+    assert "openvino, original: not measured, libopenvino.so is missing" in result.output
+    monkeypatch.setattr(type(formats()["openvino"]), "write", broken)
+    result = CliRunner().invoke(cli, ["export", str(tmp_path / "tiny.yaml"), "--to", "openvino"])
+    assert result.exit_code == 1
+    assert "openvino cannot be loaded: libopenvino.so is missing" in result.output
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def words() -> Graph:
     return builder.graph(builder.chain(x, {"LSTM": 4}, {"Dense": 3}))
 
 
-NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention)}
+NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention, perceptron)}
 
 
 @pytest.mark.parametrize("name", formats())
@@ -187,6 +187,14 @@ def test_the_layers_that_a_message_names() -> None:
     assert blamed(graph, "Failed at siamese_1/left.tower.dense1/MatMul and left.tower.dense0") == [
         "left.tower.dense0", "left.tower.dense1",
     ]  # fmt: skip
+
+
+def test_letters_within_words_are_no_layers() -> None:
+    builder = GraphBuilder("short")
+    x = builder.apply({"Dense": 2}, builder.input("x", (3,)), name="c")
+    graph = builder.graph(builder.apply({"Dense": 2}, builder.apply({"Dense": 2}, x, name="g"), name="g_1"))
+    assert blamed(graph, "short_1/g_2/while: cannot be converted") == ["g"]
+    assert blamed(graph, "cannot convert short_1/g_1/while.") == ["g_1"]
 
 
 def hashed() -> Graph:

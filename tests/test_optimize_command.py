@@ -144,6 +144,7 @@ def test_a_pass_that_cannot_be_proven_is_refused(run: Run, monkeypatch: pytest.M
         (["padded.yaml", "--passes", "padings"], 2, "did you mean 'paddings'?"),
         (["padded.yaml", "--skip", "nothing"], 2, "the passes are"),
         (["padded.yaml", "--level", "training", "--passes", "fold-batch-norm"], 2, "of the level inference"),
+        (["padded.yaml", "--tolerance", "nan"], 2, "not a number above 0"),
         (["padded.yaml", "-o", "made.onnx"], 2, ".keras"),
         (["padded.yaml", "-o", "nowhere/made.keras"], 1, "no folder"),
         (["padded.yaml", "--explain", "-o", "made.keras"], 2, "writes nothing"),

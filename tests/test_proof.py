@@ -12,7 +12,7 @@ from archspec.export.logits import with_logits
 from archspec.export.proof import prove
 from archspec.export.samples import random_network, random_weights
 from archspec.graph.ir import Graph
-from archspec.optimize.network import Network
+from archspec.optimize.network import Network, Weights
 from archspec.optimize.rewrite import changed
 from tests.graphs import GraphBuilder, siamese
 from tests.weight_rewrites import chain
@@ -51,6 +51,55 @@ def test_an_error_that_the_last_activation_hides_is_seen(end: str) -> None:
     assert 1e-4 < proof.outputs[f"output before {end}"] < 1e-1
     assert not proof.holds
     assert prove(sure, sure).holds
+
+
+@pytest.mark.parametrize(("change", "holds"), [(0.0, True), (1e-3, False)])
+def test_the_rounding_of_rewritten_weights_is_no_mistake(change: float, holds: bool) -> None:
+    """A sum of large terms that next to cancel: the last digit of a weight is seen in what is left of it."""
+    graph = chain((6,), {"Dense": {"units": 2, "use_bias": False}}, {"Dense": {"units": 1, "use_bias": False}})
+    rng = np.random.default_rng(0)
+    column = rng.standard_normal((6, 1))
+    first = 1 / 3 * np.concatenate([column, column + 1e-4 * rng.standard_normal((6, 1))], axis=1)
+    original = Network(graph, {"dense1": (first.astype("float32"),), "dense2": (np.array([[1], [-1]], "float32"),)})
+
+    def thirds(weights: Weights) -> Weights:
+        return {"dense1": (weights["dense1"][0] * ((1 + change) / 3),), "dense2": (weights["dense2"][0] * 3,)}
+
+    assert original.weights
+    optimized = Network(graph, thirds(original.weights))
+    blind, seen = prove(original, optimized), prove(original, optimized, redo=thirds)
+    assert blind.outputs["output"] == seen.outputs["output"] > 1e-4
+    assert not blind.holds and seen.holds is holds, seen
+    assert not prove(original, optimized, redo=thirds, tolerance=1e-4).holds, "a tolerance is taken at its word"
+
+
+def sampled(*, twice: bool = False) -> Graph:
+    """An encoder to a distribution, a sample of it, or the sum of two, and a decoder."""
+    builder = GraphBuilder("sampled")
+    x = builder.input("x", (6,))
+    ends = [builder.apply({"Dense": 4}, x, name=name) for name in ("mean", "log_var")]
+    drawn = [builder.apply("Sampling", *ends, name=name) for name in (("one", "two") if twice else ("one",))]
+    middle = builder.apply("Average", *drawn) if twice else drawn[0]
+    return builder.graph(builder.apply({"Dense": {"units": 3, "activation": "sigmoid"}}, middle, name="decoder"))
+
+
+def test_what_is_drawn_after_training_too_is_compared() -> None:
+    network = random_network(sampled())
+    assert prove(network, network).error == 0
+    assert prove(network, network, undo=lambda weights: weights).holds
+    assert network.weights
+    kernel, bias = network.weights["log_var"]
+    off = Network(network.graph, {**network.weights, "log_var": (kernel * 1.01, bias)})
+    assert not prove(network, off).holds
+
+
+def test_two_samples_are_not_one() -> None:
+    """Though at one point of the distribution, where they are compared, they are the same."""
+    two, one = sampled(twice=True), sampled()
+    weights = random_network(one).weights
+    proof = prove(Network(two, weights), Network(one, weights))
+    assert proof.error < 1e-6 and not proof.holds
+    assert "Sampling" in str(proof)
 
 
 @pytest.mark.parametrize("end", ["softmax", "sigmoid", "tanh"])

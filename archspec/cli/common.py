@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -108,6 +109,11 @@ def export_errors() -> Iterator[None]:
         yield
     except ExportFailed as error:
         raise failure(str(error) + (f"\nhelp: {error.help}" if error.help else "")) from None
+    except ImportError as error:  # a runtime that is installed, but not whole
+        module = error.name or ""
+        if not module or module.partition(".")[0] == "archspec":
+            raise
+        raise failure(f"{module} cannot be loaded: {error}") from None
 
 
 def load_backend(wanted: str | None) -> None:
@@ -163,6 +169,19 @@ def open_saved_model(path: str, limits: Sequence[str]) -> Graph:
 
 def is_change(text: str) -> bool:
     return bool(_CHANGE.match(text))
+
+
+class Above0(click.FloatRange):
+    """A number above 0: click lets NaN pass, which no error is larger than."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a number above 0.", param, ctx)
+        return found
 
 
 def print_json(data: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archspec.cli.common import (
+    Above0,
     check_target,
     export_errors,
     failure,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--int8", is_flag=True, help="Weights and activations as integers, calibrated on examples of the data.")
 @click.option("--examples", default=200, show_default=True, type=click.IntRange(1), help="To calibrate integers with.")
 @click.option("--optimize/--no-optimize", "optimise", default=None, help="Default: yes, but for keras and python.")
-@click.option("--tolerance", type=click.FloatRange(0, min_open=True), help="Default: 1e-4 of an output's spread.")
+@click.option("--tolerance", type=Above0(), help="Default: 1e-4 of an output's spread.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(

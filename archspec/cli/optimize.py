@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.cli.common import check_target, failure, load_backend, print_json, subject_argument, written
+from archspec.cli.common import Above0, check_target, failure, load_backend, print_json, subject_argument, written
 
 if TYPE_CHECKING:
     from archspec.cli.subject import Subject
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--skip", metavar="NAME,...", help="All passes of the level but these.")
 @click.option("--explain", is_flag=True, help="Say what would be done and why no more; nothing is built or written.")
 @click.option("--verify/--no-verify", default=None, help="Compare both networks on numbers. Default: with -o.")
-@click.option("--tolerance", type=click.FloatRange(min=0, min_open=True), metavar="ERROR",
+@click.option("--tolerance", type=Above0(), metavar="ERROR",
               help="Largest error relative to the outputs' spread; by default 1e-4 in float32.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write the optimised network as a .keras file.")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,7 +103,9 @@ def blamed(graph: Graph, text: str) -> list[str]:
     """The layers that a converter's message names, the longest names first of those that begin alike."""
     found: list[str] = []
     for name in sorted(graph.nodes, key=len, reverse=True):
-        if name not in graph.inputs and name in text and not any(name in longer for longer in found):
+        if name in graph.inputs or name not in text or any(name in longer for longer in found):
+            continue
+        if re.search(rf"(?<![\w.]){re.escape(name)}(_\d+)?(?!\w|\.\w)", text):  # a further use of it is dense_1
             found.append(name)
     return sorted(found, key=list(graph.nodes).index)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from archspec.export.samples import noises, random_inputs, stilled
 from archspec.graph.ir import Graph
 from archspec.graph.prune import pruned
 from archspec.layers.base import Layer
+from archspec.layers.own import Sampling
 from archspec.optimize.network import Array, Change, Network, Weights
 
 # The largest relative error that is put down to rounding, by the least precise dtype that a network computes in.
@@ -32,7 +33,7 @@ class Proof:
       errors.
     * `gradients`, `states`: of the level `training` only: by weight, as `conv/kernel`; states are weights that a step
       changes without a gradient.
-    * `noise`: what the two draw at random in training differently, for people; empty where nothing.
+    * `noise`: what the two draw at random differently, for people; empty where nothing.
     * `rounding`: where the outputs' errors are over the tolerance, but not in float64: how far the original itself is
       from what it gives in float64. Networks with many normalisations, or a softmax of large values, can be far off.
     """
@@ -67,28 +68,32 @@ def prove(
     seed: int = 0,
     tolerance: float | None = None,
     *,
+    redo: Change | None = None,
     undo: Change | None = None,
     batch: int = 2,
 ) -> Proof:
     """Builds both networks, which need weights, and compares what they give for the same random inputs; where both
     have the same softmax, sigmoid or tanh at the end of an output, also what is before it.
 
+    Errors over the usual tolerance are compared in float64, to tell rounding from a mistake; a tolerance that is given
+    is taken at its word. `redo` gives the optimised weights from the original's: with it, they are rewritten in
+    float64, so that the rounding of these counts as such, too.
+
     With `undo`, which gives weights of the original from those of the optimised one, a step of training is compared
     too: with dropout and noise held still, the gradients of a random sum of the outputs and of the losses that layers
     add, and the moving statistics after it.
     """
     inputs = random_inputs(original.graph, batch, seed)
+    strict = tolerance is not None
     tolerance = default_tolerance(original.graph) if tolerance is None else tolerance
-    shown = with_logits([original, optimized])
+    shown = with_logits([replace(each, graph=stilled(each.graph)) for each in (original, optimized)])
     given, found = (_run(network, inputs) for network in shown)
     outputs = _errors(given, found)
     within = max(outputs.values(), default=0.0) <= tolerance
-    rounding = 0.0 if within else _rounding(shown, inputs, given, tolerance)
-    if undo is None:
-        return Proof(tolerance, outputs, rounding=rounding)
-    noise = _noise_differs(original.graph, optimized.graph)
-    if noise:
-        return Proof(tolerance, outputs, noise=noise)
+    rounding = 0.0 if within or strict else _rounding(_widened(shown[0], shown[1], redo), inputs, given, tolerance)
+    noise = _noise_differs(original.graph, optimized.graph, trained=undo is not None)
+    if noise or undo is None:
+        return Proof(tolerance, outputs, noise=noise, rounding=rounding)
     with _double():
         expected, stepped = _step(original, inputs, seed), _step(optimized, inputs, seed)
     names = {f"{node}/{spec.name}": (node, i) for node, i, spec in _specs(pruned(original.graph))}
@@ -124,6 +129,17 @@ def _rounding(
         expected, found = (_run(network, inputs) for network in networks)
     agree = max(_errors(expected, found).values()) <= tolerance
     return max(_errors(expected, given).values()) if agree else 0.0
+
+
+def _widened(original: Network, optimized: Network, redo: Change | None) -> tuple[Network, Network]:
+    """Both in float64 as far as the original is in float32; without `redo` the optimised weights stay rounded."""
+    if redo is None or original.weights is None:
+        return original, optimized
+    wide = {
+        name: tuple(value.astype(np.float64) if value.dtype == np.float32 else value for value in values)
+        for name, values in original.weights.items()
+    }
+    return replace(original, weights=wide), replace(optimized, weights=redo(wide))
 
 
 def _errors(expected: Mapping[str, Array], found: Mapping[str, Array]) -> dict[str, float]:
@@ -173,21 +189,22 @@ def _changes(names: Mapping[str, tuple[str, int]], expected: Weights, found: Wei
     }
 
 
-def _noise_differs(original: Graph, optimized: Graph) -> str:
-    """Where the two draw different things at random in training, which no comparison of numbers would show."""
-    before, after = _noise(original), _noise(optimized)
+def _noise_differs(original: Graph, optimized: Graph, trained: bool) -> str:
+    """Where the two draw different things at random, which no comparison of numbers would show."""
+    before, after = (_noise(pruned(graph), trained) for graph in (original, optimized))
     if before == after:
         return ""
     told = [f"{kind} {dict(arguments)}" for kind, arguments in ((before - after) + (after - before))]
     return f"the two differ in what they draw at random: {', '.join(sorted(told))}"
 
 
-def _noise(graph: Graph) -> Counter[tuple[str, tuple[tuple[str, float], ...]]]:
+def _noise(graph: Graph, trained: bool) -> Counter[tuple[str, tuple[tuple[str, float], ...]]]:
+    """How often what is drawn: by `Sampling` always, by dropout and noise in training."""
     return Counter(
         (type(layer).__name__, arguments)
         for node in graph.nodes.values()
         for layer in _with_nested(node.layer)
-        if (arguments := tuple(noises(layer)))
+        if (arguments := tuple(noises(layer)) if trained else ()) or isinstance(layer, Sampling)
     )
 
 
@@ -209,21 +226,35 @@ class _Step:
 
 @contextmanager
 def _double() -> Iterator[bool]:
-    """Within the context, layers that say no dtype compute in float64, where the backend can; gives whether it can.
+    """Within the context, layers that say no dtype compute in float64; gives False where the policy is another.
 
     A gradient jumps where rounding takes a value of relu's to the other side of 0, which among a million values happens
-    often in float32, and behind many normalisations is no small thing. JAX has no float64 unless it is started so.
+    often in float32, and behind many normalisations is no small thing.
     """
     import keras
 
     policy = keras.config.dtype_policy()
-    exact = policy.name == "float32" and keras.backend.backend() != "jax"
+    exact = policy.name == "float32"
     if exact:
         keras.config.set_dtype_policy("float64")
     try:
-        yield exact
+        with _jax_double() if exact and keras.backend.backend() == "jax" else nullcontext():
+            yield exact
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _jax_double() -> AbstractContextManager[None]:
+    """JAX takes float32 for float64 unless it is told not to."""
+    import jax
+
+    if not hasattr(jax, "enable_x64"):  # before JAX 0.8
+        from jax.experimental import enable_x64
+
+        before: AbstractContextManager[None] = enable_x64()
+        return before
+    context: AbstractContextManager[None] = jax.enable_x64(True)
+    return context
 
 
 def _step(network: Network, inputs: list[Array], seed: int) -> _Step:

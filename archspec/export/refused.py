@@ -43,7 +43,7 @@ def proven(
     def tried(chosen: Sequence[Pass]) -> tuple[Optimized, Proof]:
         optimized = run(original, level, chosen, keep)
         undo = optimized.undo if level == "training" else None
-        return optimized, prove(original, optimized.network, seed, tolerance, undo=undo)
+        return optimized, prove(original, optimized.network, seed, tolerance, redo=optimized.redo, undo=undo)
 
     left, refused = list(passes), list[tuple[str, Proof]]()
     while True:

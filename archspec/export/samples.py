@@ -12,8 +12,10 @@ import numpy as np
 from archspec.graph.ir import Graph, Node
 from archspec.layers.base import FLOATS, Layer, WeightSpec
 from archspec.layers.core import Embedding, ReversibleEmbedding
+from archspec.layers.formula import Formula
 from archspec.layers.normalization import BatchNormalization
 from archspec.layers.objects.constraints import NonNeg
+from archspec.layers.own import Sampling
 from archspec.optimize.network import Array, Network, Weights
 from archspec.tensor import TensorType
 
@@ -25,6 +27,7 @@ SOFT = 0.2  # of the usual scale: kernels before a softmax
 CALIBRATED = 4  # examples that the statistics are taken of, with those of a proof among them
 LARGE = 4.0  # times as large is every second example
 NOISE = ("rate", "dropout", "recurrent_dropout", "stddev")  # arguments of how much is drawn at random in training
+DRAWN = 0.7  # standard deviations from the mean, for what is drawn after training too
 WORDS = ("a", "b", "c d")
 
 
@@ -179,9 +182,29 @@ def _off(rng: np.random.Generator, specs: Sequence[WeightSpec], values: tuple[Ar
 
 
 def stilled(graph: Graph) -> Graph:
-    """The graph with nothing left to chance in its dropouts and noises, those inside of other layers too."""
-    nodes = {name: replace(node, layer=_still(node.layer)) for name, node in graph.nodes.items()}
+    """The graph with nothing left to chance in its dropouts and noises, those inside of other layers too.
+
+    What is drawn of a distribution, in training and after it, is the same point of it for all.
+    """
+    nodes = {name: _still_node(node) for name, node in graph.nodes.items()}
     return replace(graph, nodes=nodes)
+
+
+def _still_node(node: Node) -> Node:
+    if isinstance(node.layer, Sampling):
+        text, dtype = f"mean + exp(log_var / 2) * {DRAWN}", node.layer.dtype
+        point = Formula(expression=text, arguments=("mean", "log_var"), dtype=dtype)
+        return replace(node, layer=point, parameters=("inputs", "inputs"))
+    return replace(node, layer=_still(node.layer))
+
+
+def random_outputs(graph: Graph) -> set[str]:
+    """The outputs that depend on what is drawn anew in each call, after training too. Linear in the graph."""
+    drawn: set[str] = set()
+    for node in graph.nodes.values():
+        if isinstance(node.layer, Sampling) or any(edge.node in drawn for edge in node.inputs):
+            drawn.add(node.name)
+    return {name for name, edge in graph.outputs.items() if edge.node in drawn}
 
 
 def _still(layer: Layer) -> Layer:

@@ -17,9 +17,7 @@ from archspec.diagnostics import did_you_mean
 from archspec.export.base import ExportFailed, Format, Source, formats, need
 from archspec.export.formats.keras import keras_run
 from archspec.export.proof import default_tolerance, relative_error
-from archspec.export.samples import random_inputs
-from archspec.graph.ir import Graph
-from archspec.layers.own import Sampling
+from archspec.export.samples import random_inputs, random_outputs
 from archspec.optimize.network import Array
 
 BATCH = 3  # of the check: neither 1, which broadcasts, nor an even number that a fixed shape could hide behind
@@ -79,7 +77,7 @@ def export(source: Source, format: Format, path: Path, tolerance: float | None =
     with _draft(path, format) as draft:
         format.write(source, draft)
         found = format.open(draft, source)(inputs)
-        uncompared = tuple(sorted(_random(source.graph)))
+        uncompared = tuple(sorted(random_outputs(source.graph)))
         errors = {n: relative_error(v, found[n]) for n, v in expected.items() if n not in uncompared}
         exported = Exported(path, format.NAME, {}, errors, None if source.int8 else tolerance, uncompared)
         _check(exported, found)
@@ -99,15 +97,6 @@ def _check(exported: Exported, found: Mapping[str, Array]) -> None:
             f" spread, more than {exported.tolerance:.0e}; it was not kept",
             "a larger --tolerance takes it",
         )
-
-
-def _random(graph: Graph) -> set[str]:
-    """The outputs that depend on what is drawn anew in each call."""
-    drawn: set[str] = set()
-    for node in graph.nodes.values():
-        if isinstance(node.layer, Sampling) or any(edge.node in drawn for edge in node.inputs):
-            drawn.add(node.name)
-    return {name for name, edge in graph.outputs.items() if edge.node in drawn}
 
 
 @contextlib.contextmanager

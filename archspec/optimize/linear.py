@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from archspec.graph.ir import Node
 from archspec.layers.conv import Conv1D, Conv2D, Conv3D
 from archspec.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
@@ -94,7 +96,9 @@ def parts(layer: Linear, weights: Sequence[Array]) -> tuple[tuple[Array, ...], A
 
 
 def cast(new: Sequence[Array], like: Array) -> tuple[Array, ...]:
-    return tuple(array.astype(like.dtype) for array in new)
+    """Infinite where the dtype has no number as large, which a proof sees."""
+    with np.errstate(over="ignore"):
+        return tuple(array.astype(like.dtype) for array in new)
 
 
 def affine(layer: BatchNormalization, weights: Sequence[Array]) -> Affine:

@@ -32,8 +32,9 @@ class Onnx(Format):
         try:
             with quiet():
                 made, _ = tf2onnx.convert.from_function(
-                    serving(source.model, source.graph), signature(source.graph), opset=OPSET
-                )
+                    serving(source.model, source.graph), signature(source.graph), opset=OPSET,
+                    custom_op_handlers={"Erfc": (_erfc, [])},
+                )  # fmt: skip
         except (ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:
             raise cannot_express(source.graph, "ONNX", error) from error
         for value in (*made.graph.input, *made.graph.output):
@@ -81,3 +82,16 @@ def _patch() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         patch_tf2onnx()
+
+
+def _erfc(graph: Any, node: Any, name: str, args: object) -> None:
+    """TensorFlow's gelu needs erfc(x), which neither ONNX nor tf2onnx has: 1 - erf(x)."""
+    import numpy as np
+    from tf2onnx import utils
+
+    (source,), (dtype,) = node.input, node.output_dtypes
+    outputs, shapes = node.output, node.output_shapes
+    graph.remove_node(name)
+    one = graph.make_const(utils.make_name(name), np.ones((), utils.map_onnx_to_numpy_type(dtype)))
+    erf = graph.make_node("Erf", [source], shapes=shapes, dtypes=[dtype])
+    graph.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs, shapes=shapes, dtypes=[dtype])
