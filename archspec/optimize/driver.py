@@ -95,32 +95,35 @@ def optimize(
     passes: Sequence[str] | None = None,
     skip: Sequence[str] = (),
     keep: Collection[str] | None = None,
+    also: Sequence[str] = (),
 ) -> Optimized:
     """The network rewritten by the passes of the level, or by those that are named. Raises UnknownPass.
 
     `keep` says which of the graph's named tensors must be there, as `draft.Draft` does.
     """
-    return run(network, level, chosen(level, passes, skip), keep)
+    return run(network, level, chosen(level, passes, skip, also), keep)
 
 
-def chosen(level: Level, passes: Sequence[str] | None = None, skip: Sequence[str] = ()) -> tuple[Pass, ...]:
-    """The passes of a level in their order; with `passes` only those that are named, re-parameterisations too.
+def chosen(
+    level: Level, passes: Sequence[str] | None = None, skip: Sequence[str] = (), also: Sequence[str] = ()
+) -> tuple[Pass, ...]:
+    """The passes of a level in their order, and those that `also` names; with `passes` only those that are named.
 
     The level `training` has those that leave every weight as it is, unless others of its are named. Raises UnknownPass.
     """
     known = {p.name: p for p in (*ORDER, *OPTIONAL)}
-    for name in (*(passes or ()), *skip):
+    for name in (*(passes or ()), *skip, *also):
         if name not in known:
             raise UnknownPass(f"there is no pass {name!r}: {did_you_mean(name, known) or _listed(known)}")
     fits = [p for p in known.values() if level == "inference" or p.level == level]
+    unfit = next((name for name in (*(passes or ()), *also) if known[name] not in fits), None)
+    if unfit:
+        raise UnknownPass(f"the pass {unfit!r} is of the level {known[unfit].level}, not of {level}")
     if passes is None:
-        fits = [p for p in fits if p in ORDER and (level == "inference" or p.keeps_weights)]
+        named = {p.name for p in fits if p in ORDER and (level == "inference" or p.keeps_weights)}
     else:
-        unfit = next((name for name in passes if known[name] not in fits), None)
-        if unfit:
-            raise UnknownPass(f"the pass {unfit!r} is of the level {known[unfit].level}, not of {level}")
-        fits = [p for p in fits if p.name in passes]
-    return tuple(p for p in fits if p.name not in skip)
+        named = set(passes)
+    return tuple(p for p in fits if p.name in named | set(also) and p.name not in skip)
 
 
 def _listed(names: Iterable[str]) -> str:
