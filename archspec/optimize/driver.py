@@ -25,6 +25,7 @@ from archspec.optimize.passes.dot_product_attention import DotProductAttention
 from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
 from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForward
 from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
+from archspec.optimize.passes.fold_scale import FoldScale
 from archspec.optimize.passes.identities import Identities
 from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
@@ -45,6 +46,7 @@ ORDER: tuple[Pass, ...] = (
     CommonSubexpressions(),
     Paddings(),
     FoldBatchNorm(),
+    FoldScale(),
     RepBranches(),
     CollapseLinear(),
     FoldBatchNormForward(),

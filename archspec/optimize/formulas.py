@@ -1,4 +1,4 @@
-"""What formulas are: transpositions and casts, as layers do them, and the two products of attention."""
+"""What formulas are: transpositions, casts and scales, as layers do them, and the two products of attention."""
 
 from __future__ import annotations
 
@@ -202,3 +202,32 @@ def _swapped(tree: ast.expr, first: int, second: int) -> ast.expr | None:
 def _axis(tree: ast.expr) -> int | None:
     number = _constant(tree)
     return None if number is None else int(number) % 4
+
+
+# -- scales: gamma · x, 0.1 · x, x + 0.1 · y --
+
+
+@dataclass(frozen=True)
+class Product:
+    """`scaled`, times the tensor `factor` or a number; `added` is the tensor beside it in a sum."""
+
+    scaled: str
+    factor: str | None = None
+    number: float = 1.0
+    added: str | None = None
+
+
+@cache
+def product(expression: str) -> Product | None:
+    """How a formula scales a tensor; None for other formulas."""
+    added: str | None = None
+    tree = parse(expression)
+    match tree:
+        case ast.BinOp(ast.Name(one), ast.Mult(), ast.Name(other)):
+            return Product(one, other)
+        case ast.BinOp(ast.Name(name), ast.Add(), rest) | ast.BinOp(rest, ast.Add(), ast.Name(name)):
+            added, tree = name, rest
+    match _scaled(tree):
+        case ast.Name(name), number if not isinstance(tree, ast.Name):
+            return Product(name, None, number, added)
+    return None
