@@ -65,7 +65,14 @@ def words() -> Graph:
     return builder.graph(builder.chain(x, {"LSTM": 4}, {"Dense": 3}))
 
 
-NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention)}
+def activated() -> Graph:
+    """The gradient of silu is one of its own in TensorFlow; gelu is computed by erfc there."""
+    builder = GraphBuilder("activated")
+    x = builder.input("tokens", (5, 4))
+    return builder.graph(builder.chain(x, {"Dense": {"units": 6, "activation": "silu"}}, {"Activation": "gelu"}))
+
+
+NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention, activated)}
 
 
 @pytest.mark.parametrize("name", formats())

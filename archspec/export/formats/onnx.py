@@ -32,8 +32,9 @@ class Onnx(Format):
         try:
             with quiet():
                 made, _ = tf2onnx.convert.from_function(
-                    serving(source.model, source.graph), signature(source.graph), opset=OPSET
-                )
+                    serving(source.model, source.graph), signature(source.graph), opset=OPSET,
+                    custom_op_handlers={"Erfc": (_erfc, [])},
+                )  # fmt: skip
         except (ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:
             raise cannot_express(source.graph, "ONNX", error) from error
         for value in (*made.graph.input, *made.graph.output):
@@ -72,6 +73,19 @@ def onnx_run(opened: Any, source: Source) -> Run:
         return dict(zip(outputs, opened.run(outputs, given), strict=True))
 
     return run
+
+
+def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """1 - erf(x): TensorFlow's gelu has the operation erfc, ONNX has not."""
+    import numpy as np
+    from tf2onnx.utils import make_name, map_onnx_to_numpy_type
+
+    result = node.output[0]
+    shapes, dtypes = [context.get_shape(result)], [context.get_dtype(result)]
+    erf = context.make_node("Erf", node.input, shapes=shapes, dtypes=dtypes)
+    one = context.make_const(make_name("one"), np.ones((), map_onnx_to_numpy_type(dtypes[0])))
+    context.remove_node(node.name)
+    context.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=[result], shapes=shapes, dtypes=dtypes)
 
 
 def _patch() -> None:
