@@ -37,6 +37,7 @@ bench: $(READY)  ## the figures of the README, as ratios taken in one run
 	$(BIN)/python benchmarks/plan.py
 	$(BIN)/python benchmarks/kill.py
 	$(BIN)/python benchmarks/optimize.py
+	$(BIN)/python benchmarks/runtimes.py
 
 docs: $(READY)  ## the pages that are made from the specs
 	$(BIN)/python docs/make_zoo.py

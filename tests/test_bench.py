@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from archspec.bench.base import Runtime, Timed, chosen, runtimes
 from archspec.bench.measure import ALIKE, FEWEST, SETTLE, WARM, Cell, Measured, measure
+from archspec.bench.variants import forms, how_to
 from archspec.build.weights import built
 from archspec.cli import cli
 from archspec.export.base import ExportFailed, Run, Source, formats
@@ -29,20 +30,29 @@ def source() -> Source:
 
 
 class Fake(Runtime):
-    """Takes a time that it is told, gives what Keras gives times a factor, and notes when it is called."""
+    """Takes a time that it is told, gives what Keras gives times a factor, and notes when it is called.
+
+    The time may depend on the network.
+    """
 
     USE = "fake"
+    TO = None
 
-    def __init__(self, name: str, seconds: float, place: int = 0, factor: float = 1.0, calls: Any = None) -> None:
+    def __init__(
+        self, name: str, seconds: float | Callable[[Source], float], place: int = 0, factor: float = 1.0,
+        calls: Any = None,
+    ) -> None:  # fmt: skip
         self.__dict__ |= {"NAME": name, "PLACE": place, "seconds": seconds, "factor": factor}
         self.calls: list[str] = [] if calls is None else calls
 
     def prepare(self, source: Source, inputs: Sequence[Any], stack: ExitStack) -> tuple[Run, Timed]:
         run = keras_run(source.model, list(source.graph.outputs))
 
+        seconds = self.seconds(source) if callable(self.seconds) else self.seconds
+
         def timed() -> float:
             self.calls.append(self.NAME)
-            return self.seconds
+            return seconds
 
         return lambda values: {name: v * self.factor for name, v in run(values).items()}, timed
 
@@ -94,6 +104,47 @@ def test_equals_are_told_by_what_they_need() -> None:
     best = Measured(slower, {"many": 9, "few": 1}).best(1)
     assert best and best.runtime == "many"
     assert Measured((Cell("none", "original", 1, reason="no"),)).best(1) is None
+
+
+def test_a_form_must_gain_something() -> None:
+    cells = (Cell("a", "optimised", 1, (1.0,)), Cell("a", "+ dead-nodes", 1, (0.99,)))
+    best = Measured(cells).best(1)
+    assert best and best.variant == "optimised"
+    best = Measured((cells[0], Cell("a", "+ dead-nodes", 1, (0.9,)))).best(1)
+    assert best and best.variant == "+ dead-nodes"
+
+
+@pytest.mark.parametrize("slower, best", [(1.5, "original"), (0.5, "optimised")])
+def test_what_is_recommended_is_never_slower_than_the_original(slower: float, best: str) -> None:
+    first, second = source(), source()
+    fake = Fake("a", lambda given: slower if given is second else 1.0)
+    found = measure({"original": first, "optimised": second}, [fake], [1], seconds=1e-9).best(1)
+    assert found and found.variant == best
+
+
+def test_forms_are_those_that_apply() -> None:
+    builder = GraphBuilder()
+    x = builder.input("image", (8, 8, 3))
+    graph = builder.graph(builder.chain(x, {"DepthwiseConv2D": {"kernel_size": 3}}, "BatchNormalization", "ReLU"))
+    network = random_network(graph)
+    assert list(forms(network, optional=True)) == ["original", "optimised", "+ shifted-depthwise"]
+    assert list(forms(network)) == ["original", "optimised"]
+    assert list(forms(network, optimise=False)) == ["original"]
+
+
+@pytest.mark.parametrize(
+    "runtime, variant, told",
+    [
+        ("function", "original", "tf.function(model), called with tensors"),
+        ("xla", "optimised", "archspec optimize 'a b.yaml' p.x=1 -o fast.keras, then tf.function(model, jit_comp"),
+        ("jax", "+ shifted-depthwise", "archspec optimize 'a b.yaml' p.x=1 -o fast.keras --also shifted-depthwise, t"),
+        ("onnx", "original", "archspec export 'a b.yaml' p.x=1 --to onnx --no-optimize, then onnxruntime"),
+        ("litert", "optimised", "archspec export 'a b.yaml' p.x=1 --to litert, then ai_edge_litert"),
+        ("openvino", "+ x", "archspec export 'a b.yaml' p.x=1 --to openvino --also x, then openvino with"),
+    ],
+)
+def test_what_is_recommended_can_be_typed(runtime: str, variant: str, told: str) -> None:
+    assert how_to(runtimes()[runtime], variant, ["a b.yaml", "p.x=1"]).startswith(told)
 
 
 def test_medians_and_quartiles() -> None:
@@ -151,6 +202,13 @@ def test_the_command_in_json(tmp_path: Path) -> None:
     told = json.loads(result.stdout)
     assert [cell["runtime"] for cell in told["cells"]] == ["function"]
     assert told["use"]["1"]["runtime"] == "function"
+    assert told["use"]["1"]["how"] == "tf.function(model), called with tensors"
+
+
+def test_the_command_with_forms(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--batch", "1", "--seconds", "0.01", "--runtimes", "function", "--json", "--forms")
+    assert result.exit_code == 0, result.output
+    assert [cell["variant"] for cell in json.loads(result.stdout)["cells"]] == ["original", "optimised"]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +216,7 @@ def test_the_command_in_json(tmp_path: Path) -> None:
     [
         (("--batch", "one"), 2, "'one' is not N,N"),
         (("--batch", "0"), 2, "at least one example"),
+        (("--forms", "--no-optimize"), 2, "--no-optimize leaves out"),
         (("--runtimes", "functoin"), 1, "there is no runtime"),
         (("-o", "no/such/file.csv"), 1, "there is no folder"),
     ],

@@ -65,7 +65,14 @@ def words() -> Graph:
     return builder.graph(builder.chain(x, {"LSTM": 4}, {"Dense": 3}))
 
 
-NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention, perceptron)}
+def activated() -> Graph:
+    """The gradient of silu is one of its own in TensorFlow; gelu is computed by erfc there."""
+    builder = GraphBuilder("activated")
+    x = builder.input("tokens", (5, 4))
+    return builder.graph(builder.chain(x, {"Dense": {"units": 6, "activation": "silu"}}, {"Activation": "gelu"}))
+
+
+NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention, activated)}
 
 
 @pytest.mark.parametrize("name", formats())
@@ -257,8 +264,30 @@ def test_the_command_writes_code_and_says_what_it_checked(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        ((), {"InputLayer", "Conv2D", "DepthwiseConv2D", "Flatten", "Dense"}),
+        (("--also", "shifted-depthwise"), {"InputLayer", "Conv2D", "ShiftedDepthwiseConv2D", "Flatten", "Dense"}),
+        (("--no-optimize",), {"InputLayer", "Conv2D", "BatchNormalization", "DepthwiseConv2D", "Flatten", "Dense"}),
+    ],
+)
+def test_a_keras_file_is_optimised_as_the_others_are(options: tuple[str, ...], kinds: set[str], tmp_path: Path) -> None:
+    import keras
+
+    layers = "[Conv2D: {filters: 4, kernel_size: 3}, BatchNormalization, DepthwiseConv2D: 3, Flatten, Dense: 3]"
+    text = f"archspec: 1\nname: small\ninputs: {{image: [8, 8, 3]}}\nlayers: {layers}\n"
+    path = tmp_path / "small.keras"
+    result = run(spec(tmp_path, text), "--to", "keras", "-o", path, *options)
+    assert result.exit_code == 0, result.output
+    assert {type(layer).__name__ for layer in keras.saving.load_model(path).layers} == kinds
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("--to", "python", "--also", "shifted-depthwise"), "it takes --optimize"),
+        (("--to", "keras", "--also", "shifted-depthwise", "--no-optimize"), "it takes --optimize"),
+        (("--to", "keras", "--also", "shifted"), "there is no pass 'shifted'"),
         (("--to", "onxx"), "there is no format 'onxx'"),
         (("--to", "python", "-o", "made.txt"), "python is written into .py files"),
         (("--to", "python", "-o", "missing/made.py"), "there is no folder"),

@@ -114,6 +114,16 @@ def test_a_spec_is_verified_with_random_weights(run: Run) -> None:
     assert "Verified: largest error" in out
 
 
+def test_passes_are_added_to_those_of_the_level(run: Run) -> None:
+    alone = json.loads(run(GOLDEN / "padded.yaml", "--json")[1])
+    more = json.loads(run(GOLDEN / "padded.yaml", "--json", "--also", "norm-as-depthwise,dense-for-one-by-one")[1])
+    applied = [{each["pass"] for each in told["applied"]} for told in (alone, more)]
+    assert applied[1] - applied[0] == {"norm-as-depthwise", "dense-for-one-by-one"} and applied[0] < applied[1]
+    for level in ("training", "inference"):
+        names = [each.name for each in driver.chosen(level, skip=["activations"], also=["shifted-depthwise"])]  # type: ignore[arg-type]
+        assert names[-1] == "shifted-depthwise" and "activations" not in names and "identities" in names
+
+
 @dataclass(frozen=True)
 class Wrong(Pass):
     """Takes a relu for a tanh. Precondition: none."""
@@ -143,6 +153,9 @@ def test_a_pass_that_cannot_be_proven_is_refused(run: Run, monkeypatch: pytest.M
     [
         (["padded.yaml", "--passes", "padings"], 2, "did you mean 'paddings'?"),
         (["padded.yaml", "--skip", "nothing"], 2, "the passes are"),
+        (["padded.yaml", "--also", "shifted-depthwize"], 2, "did you mean 'shifted-depthwise'?"),
+        (["padded.yaml", "--also", "norm-as-depthwise", "--level", "training"], 2, "of the level inference"),
+        (["padded.yaml", "--also", "merge-parallel", "--passes", "paddings"], 2, "give one of them"),
         (["padded.yaml", "--level", "training", "--passes", "fold-batch-norm"], 2, "of the level inference"),
         (["padded.yaml", "--tolerance", "nan"], 2, "not a number above 0"),
         (["padded.yaml", "-o", "made.onnx"], 2, ".keras"),

@@ -21,12 +21,13 @@ Timed = Callable[[], float]  # runs one call and gives its seconds
 class Runtime(ABC):
     """One runtime. NEEDS holds the modules that it takes and the extra that brings them.
 
-    USE says how a user runs a network so. PLACE orders the table, and decides between equals: the less is needed, the
-    earlier.
+    TO is the format of `archspec export` that it runs; None: a `.keras` file. USE says how a user runs that. PLACE
+    orders the table, and decides between equals: the less is needed, the earlier.
     """
 
     NAME: ClassVar[str]
     NEEDS: ClassVar[Mapping[str, str]] = {}
+    TO: ClassVar[str | None] = None
     USE: ClassVar[str]
     PLACE: ClassVar[int]
 

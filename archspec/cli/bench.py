@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from archspec.cli.common import check_target, export_errors, load_backend, print_json, subject_argument, written
 
 if TYPE_CHECKING:
+    from archspec.bench.base import Runtime
     from archspec.bench.measure import Cell, Measured
     from archspec.cli.subject import Subject
-    from archspec.export.base import Source
 
 
 @click.command("bench")
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 @click.option("--batch", "batches", default="1,8", show_default=True, metavar="N,N", help="Batch sizes.")
 @click.option("--runtimes", "names", metavar="NAME,NAME", help="Default: all that are installed.")
 @click.option("--optimize/--no-optimize", "optimise", default=True, help="Measure the optimised network as well.")
+@click.option("--forms", is_flag=True, help="And with each pass that pays under some runtimes only.")
 @click.option("--seconds", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True), help="For each.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.csv")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(
-    subject: str, changes: tuple[str, ...], batches: str, names: str | None, optimise: bool, seconds: float,
-    output: Path | None, as_json: bool, limits: tuple[str, ...], allow: tuple[Path, ...],
+    subject: str, changes: tuple[str, ...], batches: str, names: str | None, optimise: bool, forms: bool,
+    seconds: float, output: Path | None, as_json: bool, limits: tuple[str, ...], allow: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Measure a network under every runtime that is installed, and say which to use.
 
@@ -40,58 +41,92 @@ def command(
     \b
         archspec bench runs/digits_cnn-001
         archspec bench mobilenet.yaml@v2 --batch 1,8,32 --runtimes function,litert -o latency.csv
+        archspec bench mobilenet.yaml@v2 --batch 1 --forms
 
     The runtimes take turns, so that what else the machine does meets all alike; the table gives each one's median and
     the middle half of its calls. One that gives something else than Keras is not measured.
     """
-    from archspec.bench.base import chosen, runtimes
-    from archspec.bench.measure import measure
     from archspec.cli.subject import open_subject
-    from archspec.export.base import need
 
+    if forms and not optimise:
+        raise click.UsageError("--forms are further forms of the optimised network, which --no-optimize leaves out")
+    sizes = _sizes(batches)
+    if output is not None:
+        check_target(output)
+    with export_errors():
+        picked = _picked(names)
+        opened = open_subject(subject, changes, limits, allow)
+        load_backend("tensorflow")
+        found = _measured(opened, picked, sizes, seconds, optimise, forms)
+    if output is not None:
+        with written(output) as draft:
+            draft.write_text(_csv(found), "utf-8")
+    uses = _uses(found, sizes, picked, _reference(subject, changes, limits, allow))
+    if as_json:
+        print_json({"network": opened.name, "cells": [cell.to_json() for cell in found.cells], "use": uses})
+    else:
+        click.echo("\n".join(_text(found, opened, sizes, uses)))
+
+
+def _sizes(batches: str) -> list[int]:
     try:
         sizes = [int(text) for text in batches.split(",")]
     except ValueError:
         raise click.BadParameter(f"{batches!r} is not N,N", param_hint="--batch") from None
     if min(sizes) < 1:
         raise click.BadParameter("a batch has at least one example", param_hint="--batch")
-    if output is not None:
-        check_target(output)
-    with export_errors():
-        picked = chosen([name.strip() for name in names.split(",")]) if names else [*runtimes().values()]
-        for runtime in picked if names else ():
-            need(runtime.NEEDS, runtime.NAME)
-        opened = open_subject(subject, changes, limits, allow)
-        load_backend("tensorflow")
-        found = measure(_variants(opened, optimise), picked, sizes, seconds, lambda text: click.echo(text, err=True))
-    if output is not None:
-        with written(output) as draft:
-            draft.write_text(_csv(found), "utf-8")
-    uses = {runtime.NAME: runtime.USE for runtime in picked}
-    if as_json:
-        best = {str(size): cell.to_json() for size in sizes if (cell := found.best(size))}
-        print_json({"network": opened.name, "cells": [cell.to_json() for cell in found.cells], "use": best})
-    else:
-        click.echo("\n".join(_text(found, opened, uses, sizes)))
+    return sizes
 
 
-def _variants(opened: Subject, optimise: bool) -> dict[str, Source]:
-    from archspec.build.weights import built
-    from archspec.export.base import Source
+def _picked(names: str | None) -> list[Runtime]:
+    """The runtimes that are named, which must be there, or all."""
+    from archspec.bench.base import chosen, runtimes
+    from archspec.export.base import need
+
+    if not names:
+        return [*runtimes().values()]
+    picked = chosen([name.strip() for name in names.split(",")])
+    for runtime in picked:
+        need(runtime.NEEDS, runtime.NAME)
+    return picked
+
+
+def _measured(
+    opened: Subject, picked: Sequence[Runtime], sizes: Sequence[int], seconds: float, optimise: bool, forms: bool
+) -> Measured:
+    from archspec.bench import variants
+    from archspec.bench.measure import measure
     from archspec.export.samples import filled
-    from archspec.optimize.driver import optimize
 
-    network = filled(opened.network())
-    found = {"original": Source(network, built(network))}
-    if optimise:
-        optimised = optimize(network, "inference").network
-        if optimised.graph is not network.graph:
-            found["optimised"] = Source(optimised, built(optimised))
-    return found
+    made = variants.sources(variants.forms(filled(opened.network()), optimise, forms))
+    return measure(made, picked, sizes, seconds, lambda text: click.echo(text, err=True))
 
 
-def _text(found: Measured, opened: Subject, uses: dict[str, str], sizes: list[int]) -> Iterator[str]:
+def _reference(subject: str, changes: Sequence[str], limits: Sequence[str], allow: Sequence[Path]) -> list[str]:
+    """The arguments by which another command finds the same network."""
+    options = [text for limit in limits for text in ("--limit", limit)]
+    return [subject, *changes, *options, *(text for folder in allow for text in ("--allow", str(folder)))]
+
+
+def _uses(
+    found: Measured, sizes: Sequence[int], picked: Sequence[Runtime], subject: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """By the batch size, what is recommended, and how one does it."""
+    from archspec.bench.variants import how_to
+
+    named = {runtime.NAME: runtime for runtime in picked}
+    best = {str(size): cell for size in sizes if (cell := found.best(size))}
+    return {
+        size: cell.to_json() | {"how": how_to(named[cell.runtime], cell.variant, subject)}
+        for size, cell in best.items()
+    }
+
+
+def _text(
+    found: Measured, opened: Subject, sizes: Sequence[int], uses: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
     from archspec.analysis.table import table_text
+    from archspec.bench.variants import described
 
     yield opened.name + ("" if opened.has_weights else ", with random weights")
     for size in sizes:
@@ -105,9 +140,8 @@ def _text(found: Measured, opened: Subject, uses: dict[str, str], sizes: list[in
         for cell in cells:
             if not cell.seconds:
                 yield f"{cell.runtime}, {cell.variant}: not measured, {cell.reason}"
-        best = found.best(size)
-        if best:
-            yield f"use {best.runtime} with the {best.variant} network: {uses[best.runtime]}"
+        if use := uses.get(str(size)):
+            yield f"use {use['runtime']} with {described(use['variant'])}: {use['how']}"
 
 
 def _row(cell: Cell) -> list[str]:

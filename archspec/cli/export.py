@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +20,13 @@ from archspec.cli.common import (
     run_errors,
     subject_argument,
 )
+from archspec.cli.passes import also_option, chosen_passes
 
 if TYPE_CHECKING:
     from archspec.cli.subject import Subject
     from archspec.export.base import Format, Source
     from archspec.export.writing import Exported
+    from archspec.optimize.rewrite import Pass
 
 
 @click.command("export")
@@ -30,14 +35,15 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="Default: the network's name.")
 @click.option("--int8", is_flag=True, help="Weights and activations as integers, calibrated on examples of the data.")
 @click.option("--examples", default=200, show_default=True, type=click.IntRange(1), help="To calibrate integers with.")
-@click.option("--optimize/--no-optimize", "optimise", default=None, help="Default: yes, but for keras and python.")
+@click.option("--optimize/--no-optimize", "optimise", default=None, help="Default: yes, but for python.")
+@also_option
 @click.option("--tolerance", type=Above0(), help="Default: 1e-4 of an output's spread.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(
     subject: str, changes: tuple[str, ...], name: str, output: Path | None, int8: bool, examples: int,
-    optimise: bool | None, tolerance: float | None, force: bool, as_json: bool, limits: tuple[str, ...],
-    allow: tuple[Path, ...],
+    optimise: bool | None, also: str | None, tolerance: float | None, force: bool, as_json: bool,
+    limits: tuple[str, ...], allow: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Write a network for another runtime, and check that it gives there what Keras gives.
 
@@ -54,31 +60,64 @@ def command(
         archspec export runs/digits_cnn-001 --to litert --int8 -o digits.tflite
         archspec export resnet.yaml@resnet50 --to python -o resnet50.py
 
-    The file is run in its own runtime on random inputs; one that gives something else is not kept. A spec that was not
-    trained gets random weights. What was learnt goes into the file; for python it lies beside it, in .weights.h5.
+    The network is optimised first, but for python. The file is run in its own runtime on random inputs; one that gives
+    something else is not kept. A spec that was not trained gets random weights. What was learnt goes into the file; for
+    python it lies beside it, in .weights.h5.
     """
     from archspec.cli.subject import open_subject
-    from archspec.export.writing import export, find_format
+    from archspec.export.writing import find_format
 
+    with _told(output or Path(subject)):
+        format = find_format(name)
+        passes = _passes(name, optimise, also)
+        opened = open_subject(subject, changes, limits, allow)
+        path = _target(output, format, opened.name, force)
+        load_backend(format.BACKEND or opened.backend)
+        done = _exported(opened, _source(opened, int8, passes), format, path, tolerance, examples)
+    if as_json:
+        print_json(done.exported.to_json() | ({"before": done.before, "after": done.after} if int8 else {}))
+    else:
+        click.echo(_text(done, opened.has_weights))
+
+
+@contextlib.contextmanager
+def _told(what: Path) -> Iterator[None]:
+    """What goes wrong, told plainly."""
     try:
         with export_errors(), run_errors():
-            format = find_format(name)
-            opened = open_subject(subject, changes, limits, allow)
-            path = _target(output, format, opened.name, force)
-            load_backend(format.BACKEND or opened.backend)
-            wanted = name not in ("keras", "python") if optimise is None else optimise
-            source = _source(opened, int8, wanted)
-            judged = _Judged(opened, source, examples) if int8 else None
-            source = judged.source if judged else source
-            before = judged.before() if judged else {}
-            exported = export(source, format, path, tolerance)
-            after = judged.after(format, path) if judged else {}
+            yield
     except OSError as error:
-        raise failure(f"cannot write {output or subject}: {error.strerror or error}") from None
-    if as_json:
-        print_json(exported.to_json() | ({"before": before, "after": after} if int8 else {}))
-    else:
-        click.echo(_text(exported, opened.has_weights, before, after))
+        raise failure(f"cannot write {what}: {error.strerror or error}") from None
+
+
+def _passes(name: str, optimise: bool | None, also: str | None) -> Sequence[Pass]:
+    """Python code is written as the spec has the network, unless it is said."""
+    wanted = name != "python" if optimise is None else optimise
+    if also is not None and not wanted:
+        raise click.UsageError("--also adds passes to the optimisation: it takes --optimize")
+    return chosen_passes("inference", also=also) if wanted else ()
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What was written; with integers, the figures on the data before and after."""
+
+    exported: Exported
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+
+
+def _exported(
+    opened: Subject, source: Source, format: Format, path: Path, tolerance: float | None, examples: int
+) -> _Done:
+    from archspec.export.writing import export
+
+    if not source.int8:
+        return _Done(export(source, format, path, tolerance))
+    judged = _Judged(opened, source, examples)
+    before = judged.before()
+    exported = export(judged.source, format, path, tolerance)
+    return _Done(exported, before, judged.after(format, path))
 
 
 class _Judged:
@@ -112,21 +151,22 @@ def _target(output: Path | None, format: Format, name: str, force: bool) -> Path
     return path
 
 
-def _source(opened: Subject, int8: bool, optimise: bool) -> Source:
+def _source(opened: Subject, int8: bool, passes: Sequence[Pass]) -> Source:
     from archspec.build.weights import built
     from archspec.export.base import Source
     from archspec.export.samples import filled
-    from archspec.optimize.driver import optimize
+    from archspec.optimize.driver import run
 
     network = filled(opened.network())
     original = built(network)
-    found = optimize(network, "inference").network if optimise else network
+    found = run(network, "inference", passes).network
     model = original if found.graph is network.graph else built(found)
     about, told = opened.about, opened.descriptions
     return Source(found, model, about, opened.has_weights, int8, original=original, descriptions=told)
 
 
-def _text(exported: Exported, has_weights: bool, before: dict[str, float], after: dict[str, float]) -> str:
+def _text(done: _Done, has_weights: bool) -> str:
+    exported = done.exported
     lines = [f"{name}: {size:,} bytes" for name, size in exported.files.items()]
     if exported.tolerance is not None:
         lines.append(
@@ -137,5 +177,5 @@ def _text(exported: Exported, has_weights: bool, before: dict[str, float], after
         lines.append(f"not compared, as they are drawn at random in each call: {', '.join(exported.uncompared)}")
     if not has_weights:
         lines.append("the network was not trained: its weights are random")
-    lines += [f"{name}: {before[name]:.4f} before, {after[name]:.4f} with integers" for name in before]
+    lines += [f"{name}: {done.before[name]:.4f} before, {done.after[name]:.4f} with integers" for name in done.before]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.cli.common import Above0, check_target, failure, load_backend, print_json, subject_argument, written
+from archspec.cli.passes import also_option, chosen_passes
 
 if TYPE_CHECKING:
     from archspec.cli.subject import Subject
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
               help="training keeps every weight under its layer's name; inference rewrites them.")  # fmt: skip
 @click.option("--passes", metavar="NAME,...", help="These passes only, also those that pay under some runtimes only.")
 @click.option("--skip", metavar="NAME,...", help="All passes of the level but these.")
+@also_option
 @click.option("--explain", is_flag=True, help="Say what would be done and why no more; nothing is built or written.")
 @click.option("--verify/--no-verify", default=None, help="Compare both networks on numbers. Default: with -o.")
 @click.option("--tolerance", type=Above0(), metavar="ERROR",
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(
-    subject: str, changes: tuple[str, ...], level: Level, passes: str | None, skip: str | None, explain: bool,
-    verify: bool | None, tolerance: float | None, output: Path | None, force: bool, as_json: bool,
+    subject: str, changes: tuple[str, ...], level: Level, passes: str | None, skip: str | None, also: str | None,
+    explain: bool, verify: bool | None, tolerance: float | None, output: Path | None, force: bool, as_json: bool,
     limits: tuple[str, ...], allow: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Rewrite a network so that it computes the same with less work.
@@ -53,21 +55,17 @@ def command(
     trained weights: random ones are compared, and a file gets fresh ones.
     """
     from archspec.cli.subject import open_subject
-    from archspec.optimize.driver import run
     from archspec.optimize.explain import report
 
-    wanted = _chosen(level, passes, skip)
+    wanted = chosen_passes(level, passes, skip, also)
     if output is not None:
         _check_output(output, force, explain)
     opened = open_subject(subject, changes, limits, allow, weights=not explain, around=True)
-    if verify is None:
-        verify = output is not None
-    if explain or not (verify or output):
-        from archspec.optimize.network import Network
-
-        done = Done(run(Network(opened.graph), level, wanted))
+    check = output is not None if verify is None else verify
+    if explain or not (check or output):
+        done = _planned(opened, level, wanted)
     else:
-        done = _made(opened, level, wanted, verify, tolerance, output)
+        done = _made(opened, level, wanted, check, tolerance, output)
     told = report(opened.graph, done.optimized, level)
     if as_json:
         print_json({**told.to_json(), **done.to_json()})
@@ -98,25 +96,20 @@ class Done:
         return {"verified": verified, "refused": [{"pass": n, "error": p.error, "why": str(p)} for n, p in refused]}
 
 
-def _chosen(level: Level, passes: str | None, skip: str | None) -> Sequence[Pass]:
-    from archspec.optimize.driver import UnknownPass, chosen
-
-    try:
-        return chosen(level, _names(passes), _names(skip) or ())
-    except UnknownPass as error:
-        raise click.UsageError(str(error)) from None
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _check_output(output: Path, force: bool, explain: bool) -> None:
     if explain:
         raise click.UsageError("--explain writes nothing, so it does not go with -o")
     if output.suffix != ".keras":
         raise click.UsageError(f"optimised networks are saved as .keras files, got {output}")
     check_target(output, force)
+
+
+def _planned(opened: Subject, level: Level, passes: Sequence[Pass]) -> Done:
+    """What would be done, without weights."""
+    from archspec.optimize.driver import run
+    from archspec.optimize.network import Network
+
+    return Done(run(Network(opened.graph), level, passes))
 
 
 def _made(

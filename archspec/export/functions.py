@@ -77,8 +77,9 @@ def frozen_folder(model: keras.Model, graph: Graph, batch: int | None = None) ->
 
     module = tf.Module()
     module.serve = tf.function(serve, input_signature=signature(graph, batch), autograph=False)
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # that of silu cannot be saved frozen
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures=module.serve)
+        tf.saved_model.save(module, folder, signatures=module.serve, options=options)
         yield Path(folder)
 
 

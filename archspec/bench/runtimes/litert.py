@@ -14,7 +14,8 @@ from archspec.optimize.network import Array
 class LiteRtRuntime(Runtime):
     NAME = "litert"
     NEEDS = LiteRt.NEEDS
-    USE = "archspec export --to litert, run by ai_edge_litert"
+    TO = LiteRt.NAME
+    USE = "ai_edge_litert"
     PLACE = 9
 
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:

@@ -16,7 +16,8 @@ from archspec.optimize.network import Array
 class OnnxRuntime(Runtime):
     NAME = "onnx"
     NEEDS = Onnx.NEEDS
-    USE = "archspec export --to onnx, run by onnxruntime"
+    TO = Onnx.NAME
+    USE = "onnxruntime"
     PLACE = 7
 
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:

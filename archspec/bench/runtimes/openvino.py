@@ -14,7 +14,8 @@ from archspec.optimize.network import Array
 class OpenVinoRuntime(Runtime):
     NAME = "openvino"
     NEEDS = OpenVino.NEEDS
-    USE = "archspec export --to openvino, run by openvino with INFERENCE_PRECISION_HINT f32"
+    TO = OpenVino.NAME
+    USE = "openvino with INFERENCE_PRECISION_HINT f32"
     PLACE = 8
 
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:

@@ -55,7 +55,8 @@ class Xla(Runtime):
 
 class Frozen(Runtime):
     NAME = "frozen"
-    USE = "archspec export --to savedmodel, frozen by convert_variables_to_constants_v2"
+    TO = "savedmodel"
+    USE = "convert_variables_to_constants_v2"
     PLACE = 4
 
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:

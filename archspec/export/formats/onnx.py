@@ -75,6 +75,19 @@ def onnx_run(opened: Any, source: Source) -> Run:
     return run
 
 
+def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """1 - erf(x): TensorFlow's gelu has the operation erfc, ONNX has not."""
+    import numpy as np
+    from tf2onnx.utils import make_name, map_onnx_to_numpy_type
+
+    result = node.output[0]
+    shapes, dtypes = [context.get_shape(result)], [context.get_dtype(result)]
+    erf = context.make_node("Erf", node.input, shapes=shapes, dtypes=dtypes)
+    one = context.make_const(make_name("one"), np.ones((), map_onnx_to_numpy_type(dtypes[0])))
+    context.remove_node(node.name)
+    context.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=[result], shapes=shapes, dtypes=dtypes)
+
+
 def _patch() -> None:
     """Keras's mending of tf2onnx for NumPy 2."""
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
@@ -82,16 +95,3 @@ def _patch() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         patch_tf2onnx()
-
-
-def _erfc(graph: Any, node: Any, name: str, args: object) -> None:
-    """TensorFlow's gelu needs erfc(x), which neither ONNX nor tf2onnx has: 1 - erf(x)."""
-    import numpy as np
-    from tf2onnx import utils
-
-    (source,), (dtype,) = node.input, node.output_dtypes
-    outputs, shapes = node.output, node.output_shapes
-    graph.remove_node(name)
-    one = graph.make_const(utils.make_name(name), np.ones((), utils.map_onnx_to_numpy_type(dtype)))
-    erf = graph.make_node("Erf", [source], shapes=shapes, dtypes=[dtype])
-    graph.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs, shapes=shapes, dtypes=[dtype])
