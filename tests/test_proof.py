@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from archspec.build.weights import built
+from archspec.export.formats.keras import keras_run
 from archspec.export.logits import with_logits
-from archspec.export.proof import prove
-from archspec.export.samples import random_network, random_weights
+from archspec.export.proof import prove, tolerated
+from archspec.export.samples import random_inputs, random_network, random_weights
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Network, Weights
 from archspec.optimize.rewrite import changed
@@ -71,6 +73,23 @@ def test_the_rounding_of_rewritten_weights_is_no_mistake(change: float, holds: b
     assert blind.outputs["output"] == seen.outputs["output"] > 1e-4
     assert not blind.holds and seen.holds is holds, seen
     assert not prove(original, optimized, redo=thirds, tolerance=1e-4).holds, "a tolerance is taken at its word"
+
+
+def test_outputs_without_a_finite_number_show_nothing() -> None:
+    network = Network(graph := chain((6,), {"Dense": 2}), random_network(graph).weights)
+    blank = Network(graph, {"dense1": tuple(np.full_like(w, np.nan) for w in network.weights["dense1"])})
+    proof = prove(blank, blank)
+    assert not proof.holds
+    assert str(proof) == "output is NaN or infinite throughout, for ordinary inputs"
+
+
+@pytest.mark.parametrize(("size", "least", "most"), [(0.0, 1e-4, 1e-4), (1e4, 1e-3, 2e-2), (1e7, 0.1, 0.1)])
+def test_what_is_put_down_to_rounding(size: float, least: float, most: float) -> None:
+    """x + size - size keeps the fewer digits of x the larger the size is."""
+    graph = chain((64,), {"Rescaling": {"scale": 1.0, "offset": size}}, {"Rescaling": {"scale": 1.0, "offset": -size}})
+    network, inputs = Network(graph, {}), random_inputs(graph, batch=2)
+    given = keras_run(built(network), list(graph.outputs))(inputs)
+    assert least <= tolerated(network, inputs, given) <= most
 
 
 def sampled(*, twice: bool = False) -> Graph:

@@ -118,6 +118,7 @@ def test_build_rewrites_as_the_spec_says() -> None:
         ("inference", "optimize of run should be 'none' or 'training', got 'inference'"),
         ("{skip: padings}", "there is no pass 'padings': did you mean 'paddings'"),
         ("{also: [fold-batch-norm]}", "the pass 'fold-batch-norm' is of the level inference, not of training"),
+        ("{passes: paddings, also: merge-parallel}", "give one of them"),
         ("{levels: training}", "optimize takes passes, also, skip"),
     ],
 )
@@ -134,7 +135,7 @@ def test_only_the_order_s_own_passes_are_asked_for_by_default() -> None:
     assert keeping
     assert all(each.keeps_weights and each.level == "training" for each in keeping)
     assert rewriting.rewriting_passes("none") == ()
-    named = rewriting.rewriting_passes(Rewrites(passes=("paddings",), also=("merge-parallel",)))
+    named = rewriting.rewriting_passes(Rewrites(passes=("merge-parallel", "paddings")))
     assert [each.name for each in named] == ["paddings", "merge-parallel"]
 
 

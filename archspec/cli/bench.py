@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.cli.common import check_target, export_errors, load_backend, print_json, subject_argument, written
+from archspec.cli.common import Above0, check_target, export_errors, load_backend, print_json, subject_argument, written
 
 if TYPE_CHECKING:
     from archspec.bench.base import Runtime
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--runtimes", "names", metavar="NAME,NAME", help="Default: all that are installed.")
 @click.option("--optimize/--no-optimize", "optimise", default=True, help="Measure the optimised network as well.")
 @click.option("--forms", is_flag=True, help="And with each pass that pays under some runtimes only.")
-@click.option("--seconds", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True), help="For each.")
+@click.option("--seconds", default=1.0, show_default=True, type=Above0(), help="For each.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.csv")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(

@@ -129,7 +129,7 @@ def _made(
     else:
         found = proven(network, level, passes, tolerance=tolerance)
         if not found.proof.holds:
-            raise failure(f"the network does not give the same twice, so nothing can be compared: {found.proof}")
+            raise failure(f"the network cannot be compared with itself: {found.proof}")
         done = Done(found.optimized, found)
     if output is not None:
         with written(output) as draft:

@@ -31,4 +31,8 @@ def chosen_passes(
 
 
 def names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    """The words of a list. Raises UsageError where there is none in it."""
+    found = None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if found == []:
+        raise click.UsageError(f"{text!r} names no pass")
+    return found

@@ -22,6 +22,7 @@ from archspec.optimize.network import Array, Change, Network, Weights
 # The largest relative error that is put down to rounding, by the least precise dtype that a network computes in.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "float64": 1e-9}
 ROUNDINGS = 4.0  # of the original's own: more is no rounding
+FAR_OFF = 0.1  # of an output's spread: what is further off is no result, however the network rounds
 NEGLIGIBLE = 0.1  # of the largest gradient: errors of smaller ones, as before a normalisation, count as parts of that
 
 
@@ -91,7 +92,7 @@ def prove(
     outputs = _errors(given, found)
     within = max(outputs.values(), default=0.0) <= tolerance
     rounding = 0.0 if within or strict else _rounding(_widened(shown[0], shown[1], redo), inputs, given, tolerance)
-    noise = _noise_differs(original.graph, optimized.graph, trained=undo is not None)
+    noise = _not_finite(given) or _noise_differs(original.graph, optimized.graph, trained=undo is not None)
     if noise or undo is None:
         return Proof(tolerance, outputs, noise=noise, rounding=rounding)
     with _double():
@@ -111,6 +112,18 @@ def default_tolerance(graph: Graph) -> float:
         keras.config.dtype_policy().compute_dtype
     }
     return max(TOLERANCES[dtype] for dtype in dtypes if dtype in TOLERANCES)
+
+
+def tolerated(network: Network, inputs: Sequence[Array], given: Mapping[str, Array]) -> float:
+    """The error that is put down to rounding, where `given` is what Keras gives in the network's own dtypes.
+
+    That is the usual tolerance or, where `given` is further from what Keras gives in float64, some times that: deep
+    networks, and a softmax of large values, can be far off.
+    """
+    usual = default_tolerance(network.graph)
+    with _double() as exact:
+        own = max(_errors(_run(network, inputs), given).values(), default=0.0) if exact else 0.0
+    return max(usual, min(ROUNDINGS * own, FAR_OFF))
 
 
 def _run(network: Network, inputs: Sequence[Array]) -> Mapping[str, Array]:
@@ -187,6 +200,11 @@ def _changes(names: Mapping[str, tuple[str, int]], expected: Weights, found: Wei
         label: relative_error(expected[n][i], found[n][i], least=NEGLIGIBLE * largest)
         for label, (n, i) in names.items()
     }
+
+
+def _not_finite(outputs: Mapping[str, Array]) -> str:
+    blank = [name for name, value in outputs.items() if value.dtype.kind == "f" and not np.isfinite(value).any()]
+    return f"{blank[0]} is NaN or infinite throughout, for ordinary inputs" if blank else ""
 
 
 def _noise_differs(original: Graph, optimized: Graph, trained: bool) -> str:

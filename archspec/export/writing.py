@@ -16,7 +16,7 @@ import numpy as np
 from archspec.diagnostics import did_you_mean
 from archspec.export.base import ExportFailed, Format, Source, formats, need
 from archspec.export.formats.keras import keras_run
-from archspec.export.proof import default_tolerance, relative_error
+from archspec.export.proof import default_tolerance, relative_error, tolerated
 from archspec.export.samples import random_inputs, random_outputs
 from archspec.optimize.network import Array
 
@@ -73,12 +73,16 @@ def export(source: Source, format: Format, path: Path, tolerance: float | None =
         raise ExportFailed(f"{format.NAME} is not written with int8", f"the formats with int8 are {able}")
     inputs = random_inputs(source.graph, BATCH, seed)
     expected = keras_run(source.original or source.model, list(source.graph.outputs))(inputs)
-    tolerance = default_tolerance(source.graph) if tolerance is None else tolerance
     with _draft(path, format) as draft:
         format.write(source, draft)
         found = format.open(draft, source)(inputs)
         uncompared = tuple(sorted(random_outputs(source.graph)))
         errors = {n: relative_error(v, found[n]) for n, v in expected.items() if n not in uncompared}
+        usual = default_tolerance(source.graph)
+        if tolerance is None:
+            tolerance = (
+                usual if max(errors.values(), default=0.0) <= usual else tolerated(source.network, inputs, expected)
+            )
         exported = Exported(path, format.NAME, {}, errors, None if source.int8 else tolerance, uncompared)
         _check(exported, found)
         files = _sizes(draft.parent)

@@ -142,6 +142,8 @@ class Rewrites(Model):
     def _known(self) -> Self:
         from archspec.optimize.driver import UnknownPass, chosen
 
+        if self.passes is not None and self.also:
+            raise ValueError("passes takes the named passes only, also adds to all: give one of them")
         try:
             chosen("training", self.passes, self.skip, self.also)
         except UnknownPass as error:
