@@ -22,8 +22,8 @@ FEWEST, MOST = 6, 200  # calls
 SETTLE, TURN = 0.05, 0.1  # seconds of a turn that do not count, and that do
 WARM = 2  # calls that are not counted: buffers are made, and some runtimes choose their kernels
 ALIKE = 1.03  # medians within this factor are not told apart
-# Of the tolerance: runtimes sum in other orders, which adds up over a hundred layers of random weights (LiteRT is off by
-# 2e-4 to 3e-4 in Inception v3), and what is asked here is only whether they run the same network.
+# Of the tolerance: runtimes sum in other orders, which adds up over a hundred layers of random weights (LiteRT is off
+# by 2e-4 to 3e-4 in Inception v3), and what is asked here is only whether they run the same network.
 ROUNDING = 10
 PLUS = "+ "  # before the pass of a form that has one more than the optimised network
 
