@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from archspec.bench.base import Runtime, Timed
 from archspec.export.base import ExportFailed, Run, Source, need, short
 from archspec.export.formats.keras import keras_run
-from archspec.export.proof import default_tolerance, relative_error, tolerated
+from archspec.export.proof import default_tolerance, relative_error
 from archspec.export.samples import random_inputs, random_outputs
 from archspec.optimize.network import Array
 
@@ -23,6 +22,9 @@ FEWEST, MOST = 6, 200  # calls
 SETTLE, TURN = 0.05, 0.1  # seconds of a turn that do not count, and that do
 WARM = 2  # calls that are not counted: buffers are made, and some runtimes choose their kernels
 ALIKE = 1.03  # medians within this factor are not told apart
+# Of the tolerance: runtimes sum in other orders, which adds up over a hundred layers of random weights (LiteRT is off
+# by 2e-4 to 3e-4 in Inception v3), and what is asked here is only whether they run the same network.
+ROUNDING = 10
 PLUS = "+ "  # before the pass of a form that has one more than the optimised network
 
 
@@ -114,11 +116,7 @@ def _at_batch(
     first = next(iter(variants.values()))
     inputs = random_inputs(first.graph, batch)
     expected = keras_run(first.model, list(first.graph.outputs))(inputs)
-
-    @cache
-    def tolerance() -> float:
-        return tolerated(first.network, inputs, expected)
-
+    tolerance = ROUNDING * default_tolerance(first.graph)
     with ExitStack() as stack:
         ready: list[_Ready] = []
         for runtime in runtimes:
@@ -140,7 +138,7 @@ def _prepared(
     source: Source,
     inputs: Sequence[Array],
     expected: Mapping[str, Array],
-    tolerance: Callable[[], float],
+    tolerance: float,
     stack: ExitStack,
 ) -> _Ready:
     need(runtime.NEEDS, runtime.NAME)
@@ -149,7 +147,7 @@ def _prepared(
         error = _error(run, inputs, expected, random_outputs(source.graph))
     except (RuntimeError, ValueError, TypeError, ImportError) as failure:  # what a runtime says that cannot take it
         raise ExportFailed(short(str(failure))) from failure
-    if error > default_tolerance(source.graph) and error > tolerance():
+    if error > tolerance:
         raise ExportFailed(f"gives something else than Keras: off by {error:.1e} of the outputs' spread")
     for _ in range(WARM):
         timed()
