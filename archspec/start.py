@@ -1,8 +1,9 @@
-"""Loading Keras without the notes that TensorFlow's libraries write to the terminal while they start."""
+"""Loading Keras, and running converters, without the notes that libraries write to the terminal meanwhile."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import tempfile
@@ -16,7 +17,7 @@ def start_keras() -> None:
         return
     # The setting silences what comes later; at the start some notes are written before it is read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _notes_kept():
+    with quiet(told_on_failure=True):
         keras = importlib.import_module("keras")
         if keras.backend.backend() == "tensorflow":
             importlib.import_module("tensorflow").config.list_physical_devices()  # which looks for a driver, and tells
@@ -28,24 +29,32 @@ def set_seed(seed: int) -> None:
     if "tensorflow" in sys.modules:
         keras.utils.set_random_seed(seed)
         return
-    with _notes_kept():
+    with quiet(told_on_failure=True):
         keras.utils.set_random_seed(seed)
 
 
 @contextmanager
-def _notes_kept() -> Iterator[None]:
-    """Within the context nothing is written to the terminal; where it fails, it is written then."""
+def quiet(*, told_on_failure: bool = False) -> Iterator[None]:
+    """Within the context nothing reaches the terminal, nor Python's log; where it fails, it is told then if wanted."""
+    sys.stdout.flush()
     sys.stderr.flush()
-    terminal = os.dup(2)
+    terminals = {number: os.dup(number) for number in (1, 2)}
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    failed = True
     with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        failed = True
+        for number in terminals:
+            os.dup2(notes.fileno(), number)
         try:
             yield
             failed = False
         finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            if failed:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, terminal in terminals.items():
+                os.dup2(terminal, number)
+                os.close(terminal)
+            logging.disable(level)
+            if failed and told_on_failure:
                 notes.seek(0)
                 os.write(2, notes.read())

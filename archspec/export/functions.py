@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -114,25 +111,3 @@ def _unroll(layer: Layer) -> Layer:
     made = {name: _unroll(value) for name, value in inner.items()}
     changed = any(made[name] is not inner[name] for name in inner)
     return layer.model_copy(update=made) if changed else layer
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps what converters write to the terminal to itself, and shows nothing of it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 1)
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, terminal in enumerate(kept, 1):
-                os.dup2(terminal, number)
-                os.close(terminal)
-            logging.disable(level)

@@ -8,8 +8,9 @@ from typing import Any
 
 from archspec.bench.base import Runtime, Timed, timed
 from archspec.export.base import Run, Source, cannot_express
-from archspec.export.functions import frozen, quiet, serving, signature, tensors
+from archspec.export.functions import frozen, serving, signature, tensors
 from archspec.optimize.network import Array
+from archspec.start import quiet
 
 
 def _prepared(function: Callable[..., Any], names: Sequence[str], inputs: Sequence[Array]) -> tuple[Run, Timed]:

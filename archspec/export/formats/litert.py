@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
-from archspec.export.functions import frozen_folder, quiet, unrolled
+from archspec.export.functions import frozen_folder, unrolled
 from archspec.optimize.network import Array, Network
+from archspec.start import quiet
 
 _OPERATIONS = re.compile(r'(?:^\s*(?:tf\.|Flex)|error: loc\(callsite\(fused\[")(\w+)', re.MULTILINE)
 THREADS = 4  # at most; small networks gain nothing beyond

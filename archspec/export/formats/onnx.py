@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from archspec.export.base import Format, Run, Source, cannot_express
-from archspec.export.functions import quiet, serving, signature
+from archspec.export.functions import serving, signature
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array
+from archspec.start import quiet
 
 _OPERATIONS = re.compile(r"(?:No Op registered for|implementation for the node:\S+|find an implementation for) (\w+)")
 OPSET = 18  # of 2022; ONNX Runtime 1.14 and later read it

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
-from archspec.export.functions import frozen, quiet, unrolled
+from archspec.export.functions import frozen, unrolled
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array, Network
+from archspec.start import quiet
 
 if TYPE_CHECKING:
     import keras

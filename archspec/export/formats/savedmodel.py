@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from archspec.export.base import Format, Run, Source
-from archspec.export.functions import quiet, serving, tensors
+from archspec.export.functions import serving, tensors
 from archspec.optimize.network import Array
+from archspec.start import quiet
 
 
 class SavedModel(Format):
