@@ -12,10 +12,10 @@ demo: $(READY)  ## train a network described in YAML on real images; report and 
 	$(BIN)/archspec train specs/digits_cnn.yaml
 
 test: $(READY)  ## the whole suite but for what is marked slow
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 test-slow: $(READY)  ## what takes longer
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 -m slow
 
 parity: $(VENV)/.parity  ## the same outputs as the models of Hugging Face's transformers
 	$(BIN)/python -m pytest -q tests/test_parity_hugging_face.py

@@ -32,6 +32,7 @@ class DotProductAttention(Pass):
     """
 
     name = "dot-product-attention"
+    mark = "attention in one"
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:

@@ -32,6 +32,7 @@ class FoldScale(Pass):
     """
 
     name = "fold-scale"
+    mark = "+scale"
     level = "inference"
     keeps_weights = False
 
