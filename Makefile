@@ -38,6 +38,8 @@ bench: $(READY)  ## the figures of the README, as ratios taken in one run
 	$(BIN)/python benchmarks/kill.py
 	$(BIN)/python benchmarks/optimize.py
 	$(BIN)/python benchmarks/runtimes.py
+	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/step.py --backend jax mobilenet_v2 densenet121
 
 docs: $(READY)  ## the pages that are made from the specs
 	$(BIN)/python docs/make_zoo.py

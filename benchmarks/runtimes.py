@@ -13,13 +13,14 @@ original, and with the original under the same runtime.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
-from optimize import NETWORKS, ROOT  # beside this file; also chooses the backend
+from optimize import NETWORKS, ROOT  # beside this file
 
 from archspec.analysis.cost import graph_cost
 from archspec.bench.base import Runtime, chosen, runtimes
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--choose", type=float, default=1.0, help="seconds for each form under each runtime, to choose")
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds for each of what is compared then")
     options = parser.parse_args()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     picked = chosen(options.runtimes.split(",")) if options.runtimes else [*runtimes().values()]
     if options.zoo:
         each_of_zoo(options)

@@ -12,18 +12,13 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from optimize import spec  # beside this file
 
-from archspec.graph.ir import Graph  # noqa: E402
-from benchmarks.optimize import spec  # noqa: E402
+from archspec.graph.ir import Graph
 
 NETWORKS: dict[str, tuple[Callable[[], Graph], dict[str, float]]] = {
     "mobilenet_v2": (spec("mobilenet_v2.yaml", size=96, classes=10), {"jax": 0.35}),
