@@ -19,6 +19,7 @@ from typing import Any
 from optimize import spec  # beside this file
 
 from archspec.graph.ir import Graph
+from archspec.start import start_keras
 
 NETWORKS: dict[str, tuple[Callable[[], Graph], dict[str, float]]] = {
     "mobilenet_v2": (spec("mobilenet_v2.yaml", size=96, classes=10), {"jax": 0.35}),
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     os.environ["KERAS_BACKEND"] = options.backend
+    start_keras()
     for name in options.networks or NETWORKS:
         measure(name, options)
 
