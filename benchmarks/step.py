@@ -59,6 +59,9 @@ def measure(name: str, options: argparse.Namespace) -> None:
     if options.backend == "jax":
         forms = measured_forms(graph, passes, options.batch, "float32")
     found = rewritten(graph, "training", forms)
+    if found.graph is graph:
+        print(f"{name:14} nothing applies", flush=True)
+        return
     steps = [step(each, options.batch) for each in (graph, found.graph)]
     times: list[list[float]] = [[], []]
     for index in range(options.rounds + 2):
@@ -69,7 +72,7 @@ def measure(name: str, options: argparse.Namespace) -> None:
                 taken.append(time.perf_counter() - begin)
     one, two = (statistics.median(taken) for taken in times)
     bound = at_most.get(options.backend, AT_MOST)
-    told = ", ".join(dict.fromkeys([each.pass_name for each in found.optimized.applied])) or "nothing applies"
+    told = ", ".join(dict.fromkeys(each.pass_name for each in found.optimized.applied))
     print(f"{name:14} {1e3 * one:8.1f} ms  ratio {two / one:.3f} (at most {bound:.2f})  {told}", flush=True)
 
 
