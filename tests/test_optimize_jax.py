@@ -53,7 +53,7 @@ def test_every_pass_is_proven_and_mistakes_are_noticed(file: str) -> None:
     "line",
     [
         "resnet.yaml@cifar20",
-        "mobilenet.yaml@v1 params.size=32 params.alpha=0.25",
+        "mobilenet.yaml@v2 params.size=32 params.alpha=0.35",
         "densenet.yaml@cifar100_k12_bc params.cifar=10",
         "lstm_text.yaml@small",
         "transformer.yaml@tiny",

@@ -247,7 +247,8 @@ def _double() -> Iterator[bool]:
     """Within the context, layers that say no dtype compute in float64; gives False where the policy is another.
 
     A gradient jumps where rounding takes a value of relu's to the other side of 0, which among a million values happens
-    often in float32, and behind many normalisations is no small thing.
+    often in float32, and behind many normalisations is no small thing. On JAX, Keras's batch normalisation computes in
+    float32 all the same.
     """
     import keras
 
