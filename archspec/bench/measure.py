@@ -78,15 +78,13 @@ class Measured:
         return [cell for cell in self.cells if cell.batch == batch]
 
     def best(self, batch: int) -> Cell | None:
-        """The fastest; among equals the one that needs least: of the runtime, and of forms beside the first two."""
+        """The fastest; among equals the one that needs least: of the runtime, then the form that was given first."""
         there = [cell for cell in self.at(batch) if cell.seconds]
         if not there:
             return None
         fastest = min(cell.median for cell in there)
         alike = [cell for cell in there if cell.median <= ALIKE * fastest]
-        return min(
-            alike, key=lambda cell: (self.places.get(cell.runtime, 0), cell.variant.startswith(PLUS), cell.median)
-        )
+        return min(alike, key=lambda cell: self.places.get(cell.runtime, 0))
 
 
 @dataclass(frozen=True)
