@@ -13,7 +13,7 @@ from archspec.export.formats.keras import keras_run
 from archspec.export.logits import with_logits
 from archspec.export.proof import prove, tolerated
 from archspec.export.samples import random_inputs, random_network, random_weights
-from archspec.graph.ir import Graph
+from archspec.graph.ir import Edge, Graph
 from archspec.optimize.network import Network, Weights
 from archspec.optimize.rewrite import changed
 from tests.graphs import GraphBuilder, siamese
@@ -128,6 +128,17 @@ def test_an_activation_within_a_layer_is_the_same_as_behind_it(end: str) -> None
     proof = prove(Network(behind, weights), Network(inside, weights))
     assert proof.holds, proof
     assert set(proof.outputs) == {"output", f"output before {end}"}
+
+
+def test_named_tensors_are_compared_in_training() -> None:
+    """Losses may be taken of them: one that is next to the right tensor is a mistake, though outputs are the same."""
+    graph = chain((6,), {"Dense": 4}, "ReLU", {"Dense": 3})
+    weights = random_network(graph).weights
+    right, wrong = (Network(replace(graph, tensors={"code": Edge(node)}), weights) for node in ("re_lu1", "dense1"))
+    assert prove(right, wrong).holds, "after the training nobody asks for it"
+    proof = prove(right, wrong, undo=lambda weights: weights)
+    assert not proof.holds and proof.outputs["tensor code"] > 1
+    assert prove(right, right, undo=lambda weights: weights).holds
 
 
 def test_ends_that_differ_are_compared_as_they_are() -> None:

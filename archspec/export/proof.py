@@ -82,8 +82,10 @@ def prove(
 
     With `undo`, which gives weights of the original from those of the optimised one, a step of training is compared
     too: with dropout and noise held still, the gradients of a random sum of the outputs and of the losses that layers
-    add, and the moving statistics after it.
+    add, and the moving statistics after it. Named tensors, which losses may be taken of, are outputs then.
     """
+    if undo is not None:
+        original, optimized = _with_tensors(original, optimized)
     inputs = random_inputs(original.graph, batch, seed)
     strict = tolerance is not None
     tolerance = default_tolerance(original.graph) if tolerance is None else tolerance
@@ -102,6 +104,18 @@ def prove(
     states = _changes(names, expected.weights, undo(stepped.weights))
     losses = relative_error(np.asarray(expected.losses), np.asarray(stepped.losses))
     return Proof(tolerance, outputs, gradients, states | {"the layers' losses": losses}, rounding=rounding)
+
+
+def _with_tensors(*networks: Network) -> list[Network]:
+    """The networks with a further output for each named tensor that all of them have, and that is none yet."""
+    first, *others = [network.graph for network in networks]
+    names = [name for name, edge in first.tensors.items() if edge not in first.outputs.values()]
+    names = [name for name in names if all(name in graph.tensors for graph in others)]
+    more = [{f"tensor {name}": network.graph.tensors[name] for name in names} for network in networks]
+    return [
+        replace(network, graph=replace(network.graph, outputs={**network.graph.outputs, **outputs}))
+        for network, outputs in zip(networks, more, strict=True)
+    ]
 
 
 def default_tolerance(graph: Graph) -> float:
