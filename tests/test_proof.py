@@ -141,6 +141,15 @@ def test_named_tensors_are_compared_in_training() -> None:
     assert prove(right, right, undo=lambda weights: weights).holds
 
 
+@pytest.mark.parametrize("pool", ["MaxPooling3D", "AveragePooling3D"])
+def test_steps_of_networks_on_volumes_are_compared(pool: str) -> None:
+    """TensorFlow pools them in float32 only."""
+    layers = [{"Conv3D": {"filters": 4, "kernel_size": 2}}, "ReLU", {pool: {"pool_size": 2}}, "Flatten", {"Dense": 2}]
+    network = random_network(chain((5, 5, 5, 2), *layers))
+    proof = prove(network, network, undo=lambda weights: weights)
+    assert proof.holds and proof.gradients
+
+
 def test_ends_that_differ_are_compared_as_they_are() -> None:
     with_end, without = _classes("softmax", inside=True), chain((6,), {"Dense": 4})
     weights = random_network(without).weights

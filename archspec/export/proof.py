@@ -17,7 +17,9 @@ from archspec.graph.ir import Graph
 from archspec.graph.prune import pruned
 from archspec.layers.base import Layer
 from archspec.layers.own import Sampling
+from archspec.layers.pooling import AveragePooling3D, MaxPooling3D
 from archspec.optimize.network import Array, Change, Network, Weights
+from archspec.optimize.rewrite import changed
 
 # The largest relative error that is put down to rounding, by the least precise dtype that a network computes in.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "float64": 1e-9}
@@ -141,9 +143,21 @@ def tolerated(network: Network, inputs: Sequence[Array], given: Mapping[str, Arr
 
 
 def _run(network: Network, inputs: Sequence[Array]) -> Mapping[str, Array]:
+    return keras_run(_built(network), list(network.graph.outputs))(inputs)
+
+
+def _built(network: Network) -> Any:
+    """The Keras model. In float64 volumes are pooled in float32 all the same: TensorFlow has no kernel of float64."""
+    import keras
+
     from archspec.build.weights import built
 
-    return keras_run(built(network), list(network.graph.outputs))(inputs)
+    graph = network.graph
+    if keras.config.dtype_policy().name == "float64":
+        pools = [n for n in graph.nodes.values() if isinstance(n.layer, AveragePooling3D | MaxPooling3D)]
+        single = {n.name: replace(n, layer=changed(n.layer, dtype="float32")) for n in pools if n.layer.dtype is None}
+        graph = replace(graph, nodes={**graph.nodes, **single})
+    return built(replace(network, graph=graph))
 
 
 def _rounding(
@@ -293,10 +307,10 @@ def _jax_double() -> AbstractContextManager[None]:
 def _step(network: Network, inputs: list[Array], seed: int) -> _Step:
     import keras
 
-    from archspec.build.weights import built, read_weights
+    from archspec.build.weights import read_weights
 
     graph = stilled(network.graph)
-    model = built(Network(graph, network.weights))
+    model = _built(Network(graph, network.weights))
     differentiate = _jax_gradients if keras.backend.backend() == "jax" else _tensorflow_gradients
     gradients, losses = differentiate(model, inputs, seed)
     after, slopes = read_weights(model, graph), {}

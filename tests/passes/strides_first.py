@@ -42,6 +42,13 @@ def halves() -> Graph:
     return builder.graph(builder.apply(conv(strides=2), builder.apply("Maximum", parts, Edge("parts", 1))))
 
 
+def used_twice() -> Graph:
+    """A convolution that reads its own result."""
+    builder = GraphBuilder("used_twice")
+    first = builder.apply(conv(strides=2), builder.input("x", IMAGE), name="first")
+    return builder.graph(builder.apply(conv(strides=2), first, name="second", shares="first"))
+
+
 def frozen(graph: Graph) -> Graph:
     return replace(graph, nodes={name: replace(node, trainable=False) for name, node in graph.nodes.items()})
 
@@ -63,6 +70,7 @@ CASES = (
     Case("in training, frozen", frozen(stage_head()), 4, "training"),
 )
 REFUSALS = (
+    Refusal("a convolution that reads its own result", used_twice(), "first uses the same weights"),
     Refusal("other strides", stage_head(strides=(2, 4)), "not all readers"),
     Refusal("a reader of all pixels", stage_head(strides=(2, 1)), "not all readers"),
     Refusal("an even size", chain((8, 8, 3), conv(3, padding="same"), conv(strides=2)), "starts elsewhere"),
