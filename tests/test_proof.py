@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archspec.build.weights import built
+from archspec.build.weights import built, read_weights
 from archspec.export.formats.keras import keras_run
 from archspec.export.logits import with_logits
 from archspec.export.proof import prove, tolerated
 from archspec.export.samples import random_inputs, random_network, random_weights
 from archspec.graph.ir import Edge, Graph
+from archspec.graph.prune import pruned
+from archspec.graph.verify import verify
 from archspec.optimize.network import Network, Weights
 from archspec.optimize.rewrite import changed
 from tests.graphs import GraphBuilder, siamese
@@ -173,3 +175,18 @@ def test_what_others_read_behind_an_activation_stays() -> None:
 def test_layers_with_several_uses_stay() -> None:
     network = random_network(siamese())
     assert with_logits([network])[0] is network
+
+
+def test_a_layer_whose_first_use_no_output_needs_is_that_of_its_next() -> None:
+    """What only the first use read is no part of Keras's model, which has one layer, by the first use's name."""
+    builder = GraphBuilder()
+    x = builder.input("x", (4,))
+    builder.apply({"Dense": 4}, builder.apply({"Dense": 4}, x, name="before"), name="first")
+    second = builder.apply({"Dense": 4}, x, name="second", shares="first")
+    third = builder.apply({"Dense": 4}, second, name="third", shares="second")
+    graph = pruned(replace(builder.graph(third), tensors={"second": second}))
+    verify(graph)
+    assert {name: node.shares for name, node in graph.nodes.items()} == {"x": None, "first": None, "third": "first"}
+    assert graph.tensors == {"second": Edge("first")}
+    network = random_network(graph)
+    assert read_weights(built(network), graph).keys() == {"first"} and prove(network, network).holds
