@@ -14,6 +14,7 @@ from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForwar
 from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
 from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from tests.graphs import GraphBuilder
+from tests.passes import chain as chain_of
 from tests.weight_rewrites import chain, conv, kinds, proven, reasons
 
 pytest.importorskip("keras")
@@ -206,6 +207,20 @@ def test_scale_and_offset_of_a_normalization_go_into_attention(bias: bool, own_k
     assert len(done.applied) == 1
 
 
+def test_attention_that_is_used_twice_takes_a_normalization_for_the_same_parts_only() -> None:
+    """Of shared weights, those that see the normalisation in one use may see something else in the other."""
+    for swapped in (False, True):
+        builder = GraphBuilder()
+        norm = builder.apply(LN, builder.input("x", (7, 6)))
+        memory = builder.input("memory", (7, 6))
+        first = builder.apply({"MultiHeadAttention": HEADS}, query=norm, value=memory, name="first")
+        query, value = (memory, norm) if swapped else (norm, memory)
+        second = builder.apply({"MultiHeadAttention": HEADS}, query=query, value=value, name="second", shares="first")
+        done = proven(builder.graph(first, second), FoldLayerNormForward())
+        assert bool(done.applied) is not swapped
+        assert swapped is ("uses weights of first for something else" in reasons(done))
+
+
 def test_scale_and_offset_stay_where_something_else_reads_them() -> None:
     builder = GraphBuilder()
     norm = builder.apply(LN, builder.input("x", (7, 6)), name="norm")
@@ -265,6 +280,16 @@ def test_one_comparison_needs_positive_gammas() -> None:
     assert proven(chain(IMAGE, {BN: {"scale": False}}, "ReLU", conv(8, 1)), BnReluThreshold()).applied
 
 
+@pytest.mark.parametrize("between", [[], ["ReLU"]])
+def test_a_mean_behind_what_is_folded_loses_its_name(between: list[str]) -> None:
+    """It gives something else then than what was named."""
+    builder = GraphBuilder()
+    mean = builder.chain(builder.input("x", IMAGE), {BN: {"scale": False}}, *between, "GlobalAveragePooling2D")
+    graph = builder.graph(builder.apply(dense(3), mean))
+    done = proven(replace(graph, tensors={"pooled": mean}), FoldBatchNormForward(), BnReluThreshold())
+    assert len(done.applied) == 1 and not done.network.graph.tensors
+
+
 # -- norm-as-depthwise --
 
 
@@ -277,4 +302,5 @@ def test_a_normalization_is_a_depthwise_convolution(shape: tuple[int, ...], opti
 
 def test_other_normalizations_stay() -> None:
     assert "axis 1" in reasons(proven(chain(IMAGE, {BN: {"axis": 1}}), NormAsDepthwise()))
+    assert "int32" in reasons(proven(chain_of((4, 4, 3), BN, conv(2), dtype="int32"), NormAsDepthwise()))
     assert not proven(chain((7, 6), BN), NormAsDepthwise()).applied

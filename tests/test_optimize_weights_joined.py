@@ -12,6 +12,7 @@ from archspec.optimize.passes.fold_batch_norm import FoldBatchNorm
 from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
 from archspec.optimize.passes.rep_branches import RepBranches
+from archspec.optimize.rewrite import Level
 from tests.graphs import GraphBuilder
 from tests.weight_rewrites import branches, chain, conv, kinds, proven, reasons
 
@@ -106,6 +107,10 @@ def test_other_summands_stay() -> None:
     assert sorted(kinds(done)) == ["Add", "Conv2D", "Conv2D", "ReLU"]
 
 
+def test_a_sum_in_another_dtype_stays() -> None:
+    assert not proven(branches(IMAGE, {"Add": {"dtype": "float64"}}, [CONV6], [ONE6]), RepBranches()).applied
+
+
 @pytest.mark.parametrize(
     ("paths", "reason"),
     [
@@ -164,6 +169,19 @@ def test_queries_keys_and_values_are_one_product() -> None:
         graph = branches((7, 6), "Concatenate", *([dense(n)] for n in (4, 4, 5)))
         done = proven(graph, MergeParallelDense(), level=level)  # type: ignore[arg-type]
         assert kinds(done) == ["Dense", "Formula", "Concatenate"]
+
+
+@pytest.mark.parametrize("activation", ["softmax", "log_softmax", "sparsemax"])
+@pytest.mark.parametrize("level", ["training", "inference"])
+def test_an_activation_that_sees_all_channels_keeps_parallel_layers_apart(activation: str, level: Level) -> None:
+    """Two heads of a classifier: one softmax of both would share what each has for itself."""
+    heads = [dense(3, activation=activation), dense(4, activation=activation)]
+    done = proven(branches((6,), "Concatenate", *([head] for head in heads)), MergeParallelDense(), level=level)
+    assert not done.applied
+    assert f"its activation, {activation}, sees all its channels" in reasons(done)
+    paths = [[conv(3, 1, activation=activation)], [conv(4, 1, activation=activation)], [conv(2, 1)], [conv(5, 1)]]
+    done = proven(branches(IMAGE, "Concatenate", *paths), MergeParallel(), level=level)
+    assert kinds(done).count("Conv2D") == 3, "the two without an activation are one"
 
 
 def test_merged_layers_may_be_outputs() -> None:

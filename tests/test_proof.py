@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archspec.build.weights import built
+from archspec.build.weights import built, read_weights
 from archspec.export.formats.keras import keras_run
 from archspec.export.logits import with_logits
 from archspec.export.proof import prove, tolerated
 from archspec.export.samples import random_inputs, random_network, random_weights
-from archspec.graph.ir import Graph
+from archspec.graph.ir import Edge, Graph
+from archspec.graph.prune import pruned
+from archspec.graph.verify import verify
 from archspec.optimize.network import Network, Weights
 from archspec.optimize.rewrite import changed
 from tests.graphs import GraphBuilder, siamese
@@ -130,6 +132,26 @@ def test_an_activation_within_a_layer_is_the_same_as_behind_it(end: str) -> None
     assert set(proof.outputs) == {"output", f"output before {end}"}
 
 
+def test_named_tensors_are_compared_in_training() -> None:
+    """Losses may be taken of them: one that is next to the right tensor is a mistake, though outputs are the same."""
+    graph = chain((6,), {"Dense": 4}, "ReLU", {"Dense": 3})
+    weights = random_network(graph).weights
+    right, wrong = (Network(replace(graph, tensors={"code": Edge(node)}), weights) for node in ("re_lu1", "dense1"))
+    assert prove(right, wrong).holds, "after the training nobody asks for it"
+    proof = prove(right, wrong, undo=lambda weights: weights)
+    assert not proof.holds and proof.outputs["tensor code"] > 1
+    assert prove(right, right, undo=lambda weights: weights).holds
+
+
+@pytest.mark.parametrize("pool", ["MaxPooling3D", "AveragePooling3D"])
+def test_steps_of_networks_on_volumes_are_compared(pool: str) -> None:
+    """TensorFlow pools them in float32 only."""
+    layers = [{"Conv3D": {"filters": 4, "kernel_size": 2}}, "ReLU", {pool: {"pool_size": 2}}, "Flatten", {"Dense": 2}]
+    network = random_network(chain((5, 5, 5, 2), *layers))
+    proof = prove(network, network, undo=lambda weights: weights)
+    assert proof.holds and proof.gradients
+
+
 def test_ends_that_differ_are_compared_as_they_are() -> None:
     with_end, without = _classes("softmax", inside=True), chain((6,), {"Dense": 4})
     weights = random_network(without).weights
@@ -153,3 +175,18 @@ def test_what_others_read_behind_an_activation_stays() -> None:
 def test_layers_with_several_uses_stay() -> None:
     network = random_network(siamese())
     assert with_logits([network])[0] is network
+
+
+def test_a_layer_whose_first_use_no_output_needs_is_that_of_its_next() -> None:
+    """What only the first use read is no part of Keras's model, which has one layer, by the first use's name."""
+    builder = GraphBuilder()
+    x = builder.input("x", (4,))
+    builder.apply({"Dense": 4}, builder.apply({"Dense": 4}, x, name="before"), name="first")
+    second = builder.apply({"Dense": 4}, x, name="second", shares="first")
+    third = builder.apply({"Dense": 4}, second, name="third", shares="second")
+    graph = pruned(replace(builder.graph(third), tensors={"second": second}))
+    verify(graph)
+    assert {name: node.shares for name, node in graph.nodes.items()} == {"x": None, "first": None, "third": "first"}
+    assert graph.tensors == {"second": Edge("first")}
+    network = random_network(graph)
+    assert read_weights(built(network), graph).keys() == {"first"} and prove(network, network).holds

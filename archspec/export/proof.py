@@ -17,7 +17,9 @@ from archspec.graph.ir import Graph
 from archspec.graph.prune import pruned
 from archspec.layers.base import Layer
 from archspec.layers.own import Sampling
+from archspec.layers.pooling import AveragePooling3D, MaxPooling3D
 from archspec.optimize.network import Array, Change, Network, Weights
+from archspec.optimize.rewrite import changed
 
 # The largest relative error that is put down to rounding, by the least precise dtype that a network computes in.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1, "float64": 1e-9}
@@ -82,8 +84,10 @@ def prove(
 
     With `undo`, which gives weights of the original from those of the optimised one, a step of training is compared
     too: with dropout and noise held still, the gradients of a random sum of the outputs and of the losses that layers
-    add, and the moving statistics after it.
+    add, and the moving statistics after it. Named tensors, which losses may be taken of, are outputs then.
     """
+    if undo is not None:
+        original, optimized = _with_tensors(original, optimized)
     inputs = random_inputs(original.graph, batch, seed)
     strict = tolerance is not None
     tolerance = default_tolerance(original.graph) if tolerance is None else tolerance
@@ -102,6 +106,18 @@ def prove(
     states = _changes(names, expected.weights, undo(stepped.weights))
     losses = relative_error(np.asarray(expected.losses), np.asarray(stepped.losses))
     return Proof(tolerance, outputs, gradients, states | {"the layers' losses": losses}, rounding=rounding)
+
+
+def _with_tensors(*networks: Network) -> list[Network]:
+    """The networks with a further output for each named tensor that all of them have, and that is none yet."""
+    first, *others = [network.graph for network in networks]
+    names = [name for name, edge in first.tensors.items() if edge not in first.outputs.values()]
+    names = [name for name in names if all(name in graph.tensors for graph in others)]
+    more = [{f"tensor {name}": network.graph.tensors[name] for name in names} for network in networks]
+    return [
+        replace(network, graph=replace(network.graph, outputs={**network.graph.outputs, **outputs}))
+        for network, outputs in zip(networks, more, strict=True)
+    ]
 
 
 def default_tolerance(graph: Graph) -> float:
@@ -127,9 +143,21 @@ def tolerated(network: Network, inputs: Sequence[Array], given: Mapping[str, Arr
 
 
 def _run(network: Network, inputs: Sequence[Array]) -> Mapping[str, Array]:
+    return keras_run(_built(network), list(network.graph.outputs))(inputs)
+
+
+def _built(network: Network) -> Any:
+    """The Keras model. In float64 volumes are pooled in float32 all the same: TensorFlow has no kernel of float64."""
+    import keras
+
     from archspec.build.weights import built
 
-    return keras_run(built(network), list(network.graph.outputs))(inputs)
+    graph = network.graph
+    if keras.config.dtype_policy().name == "float64":
+        pools = [n for n in graph.nodes.values() if isinstance(n.layer, AveragePooling3D | MaxPooling3D)]
+        single = {n.name: replace(n, layer=changed(n.layer, dtype="float32")) for n in pools if n.layer.dtype is None}
+        graph = replace(graph, nodes={**graph.nodes, **single})
+    return built(replace(network, graph=graph))
 
 
 def _rounding(
@@ -279,10 +307,10 @@ def _jax_double() -> AbstractContextManager[None]:
 def _step(network: Network, inputs: list[Array], seed: int) -> _Step:
     import keras
 
-    from archspec.build.weights import built, read_weights
+    from archspec.build.weights import read_weights
 
     graph = stilled(network.graph)
-    model = built(Network(graph, network.weights))
+    model = _built(Network(graph, network.weights))
     differentiate = _jax_gradients if keras.backend.backend() == "jax" else _tensorflow_gradients
     gradients, losses = differentiate(model, inputs, seed)
     after, slopes = read_weights(model, graph), {}

@@ -111,10 +111,10 @@ class Draft:
         """Whether one node stands before another in the graph's order."""
         return self._position[name] < self._position[other]
 
-    def fresh(self, name: str) -> str:
-        """The name, with a number behind it where it is taken."""
+    def fresh(self, name: str, beside: Collection[str] = ()) -> str:
+        """The name, with a number behind it where it is taken, in the graph or by one of those beside it."""
         number, found = 1, name
-        while found in self._nodes:
+        while found in self._nodes or found in beside:
             number += 1
             found = f"{name}_{number}"
         return found
@@ -137,6 +137,8 @@ class Draft:
             assert self.type(stands) == types[edge], f"{edge} is {types[edge]}, {stands} is {self.type(stands)}"
         for name in outside:
             self._redirect(name, rewrite.same)
+        for name in rewrite.alters:
+            self._rename(name, {})
         for name in taken:
             self._rename(name, rewrite.same)
             if name not in self._nodes:

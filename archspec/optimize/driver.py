@@ -225,6 +225,10 @@ def _guarded(draft: Draft, answer: Answer) -> Answer:
         reason = _unshared(draft, draft.nodes[name], puts.get(name), answer)
         if reason:
             return Skip(name, reason)
+    for node in answer.puts:
+        maker = puts.get(node.shares or "")
+        if maker and made(maker.layer) != made(node.layer):
+            return Skip(node.name, f"{maker.name} uses the same weights")
     return answer
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from archspec.layers.base import Layer
 from archspec.layers.evaluator import parse
 from archspec.layers.formula import Formula
+from archspec.layers.ops.arguments import signature
 from archspec.layers.reshaping import Permute
 
 # To which dtype each goes without losing anything.
@@ -79,8 +80,10 @@ def _call(expression: str, argument: str) -> tuple[str, list[Any]] | None:
     first, *rest = tree.args
     if not isinstance(first, ast.Name) or first.id != argument:
         return None
+    order = [*signature(tree.func.id).parameters]
     try:
-        return tree.func.id, [ast.literal_eval(part) for part in (*rest, *(k.value for k in tree.keywords))]
+        named = sorted(tree.keywords, key=lambda keyword: order.index(keyword.arg or ""))
+        return tree.func.id, [ast.literal_eval(part) for part in (*rest, *(k.value for k in named))]
     except ValueError:
         return None
 

@@ -139,12 +139,12 @@ def before(layer: Linear, weights: Sequence[Array], first: Affine) -> tuple[Arra
     return cast(new, kernels[0])
 
 
-def ends(draft: Draft, name: str) -> list[Node] | Skip:
-    """The linear layers at which all ways from a node's only output end, with nothing but means on the way.
+def ends(draft: Draft, name: str) -> tuple[list[Node], tuple[str, ...]] | Skip:
+    """The linear layers at which all ways from a node's only output end, and the means that are all there is between.
 
     None of them pads. A mean commutes with an affine map of the channels. Cost: the readers.
     """
-    found: list[Node] = []
+    found, means = list[Node](), list[str]()
     waiting = [name]
     while waiting:
         source = waiting.pop()
@@ -153,12 +153,13 @@ def ends(draft: Draft, name: str) -> list[Node] | Skip:
         for reader in draft.readers(source):
             if isinstance(reader.layer, Mean) and len(reader.inputs) == 1:
                 waiting.append(reader.name)
+                means.append(reader.name)
                 continue
             reason = _against(draft, reader)
             if reason:
                 return Skip(reader.name, reason)
             found.append(reader)
-    return found or Skip(name, f"nothing reads {name}")
+    return (found, tuple(means)) if found else Skip(name, f"nothing reads {name}")
 
 
 def _against(draft: Draft, node: Node) -> str | None:

@@ -15,6 +15,7 @@ from archspec.layers.objects.regularizers import L1, L1L2, L2
 from archspec.layers.shapes import per_axis
 from archspec.optimize import algebra, linear
 from archspec.optimize.draft import Draft
+from archspec.optimize.facts import POINTWISE, is_linear
 from archspec.optimize.network import Array, Weights
 from archspec.optimize.rewrite import Answer, Rewrite, Skip, changed
 
@@ -33,13 +34,22 @@ def match_parallel(draft: Draft, node: Node, candidate: Callable[[Node], bool], 
     found = [n for n in draft.readers(node.name) if candidate(n) and not draft.sharers(n.name)]
     skip: Answer = None
     for group in _alike(draft, found):
-        refused = [n for n in group if draft.level == "training" and _constrained(n)]
-        allowed = [n for n in group if n not in refused]
+        reasons = {n.name: reason for n in group if (reason := _against(draft, n))}
+        allowed = [n for n in group if n.name not in reasons]
         for together, offsets in _windows(draft, allowed, slack):
             return merged(draft, together, offsets)
-        if refused:
-            skip = skip or Skip(refused[0].name, "a constraint or a penalty sees its weights or results as a whole")
+        skip = skip or next((Skip(*each) for each in reasons.items()), None)
     return skip
+
+
+def _against(draft: Draft, node: Node) -> str | None:
+    layer = node.layer
+    assert isinstance(layer, Kernel)
+    if not is_linear(layer) and layer.activation not in POINTWISE:
+        return f"its activation, {layer.activation}, sees all its channels"
+    if draft.level == "training" and _constrained(node):
+        return "a constraint or a penalty sees its weights or results as a whole"
+    return None
 
 
 def _alike(draft: Draft, nodes: Sequence[Node]) -> Iterator[list[Node]]:

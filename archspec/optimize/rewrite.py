@@ -33,6 +33,7 @@ class Rewrite:
       too.
     * `note`: what was done, for people: `relu into conv2d`.
     * `keeps_masks`: Keras's implicit masks are handed on as before; without it, nothing is changed where one passes.
+    * `alters`: nodes between those of the rewrite that stay as they are, but give something else than before.
     """
 
     takes: tuple[str, ...]
@@ -42,6 +43,7 @@ class Rewrite:
     undo: Change | None = None
     note: str = ""
     keeps_masks: bool = False
+    alters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ REFUSALS = (
     Refusal("strides", chain(IMAGE, conv(strides=2), pool()), "skips pixels"),
     Refusal("nothing gets smaller", chain(IMAGE, conv(), pool(3, strides=1)), "as many"),
     Refusal("a loss", chain(IMAGE, conv(activity_regularizer="L2"), pool()), "loss"),
+    Refusal("whole numbers", chain((6, 4), {"Dense": 3}, {"AveragePooling1D": 2}, dtype="int32"), "another dtype"),
     Refusal("a larger window", chain(IMAGE, conv(3), pool())),
     Refusal("a maximum", chain(IMAGE, conv(), "MaxPooling2D")),
 )

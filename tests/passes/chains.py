@@ -34,6 +34,11 @@ SWAPPED, ROUNDED = formula("swapaxes(x, 1, 2)"), (formula("cast(x, 'int32')"), f
 TURNED = formula("transpose(x, (0, 2, 3, 1))")
 CASES = (
     Case("transposed and back", chain(IMAGE, formula("swapaxes(x, 1, -1)"), formula("swapaxes(x, -1, 1)"), "ReLU"), 1),
+    Case(
+        "axes by name",
+        chain(IMAGE, formula("moveaxis(x, destination=3, source=1)"), formula("moveaxis(x, 1, 3)"), "ReLU"),
+        1,
+    ),
     Case("transposed twice", chain(IMAGE, TURNED, formula("moveaxis(x, 1, 2)")), 1),
     Case(
         "a permutation undone", chain(IMAGE, {"Permute": [2, 3, 1]}, formula("transpose(x, (0, 3, 1, 2))"), "ReLU"), 1

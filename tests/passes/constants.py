@@ -60,6 +60,7 @@ CASES = (
 REFUSALS = (
     Refusal("rounding to whole numbers", table(formula("cast(cast(x, 'int32'), 'float32')[:, :1]")), "cast"),
     Refusal("values of an input", free("x[..., :1]"), ""),
+    Refusal("a sum over the batch", free("ones_like(x[..., :1]) * sum(ones_like(x))"), "number of examples"),
     Refusal("too large", table(formula("repeat(x, 300000, axis=2)"), shape=(1, 4), width=1_200_000), "bytes"),
     Refusal("another layer", table("Softmax", formula("x[:, :1]")), "Softmax is left"),
 )

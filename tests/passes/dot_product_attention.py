@@ -54,6 +54,17 @@ def layer(
     return b.graph(b.apply({kind: {**sizes, "dropout": 0.3, **options}}, x, x, **named))
 
 
+def softmax_masked() -> Graph:
+    """A softmax apart that takes a mask."""
+    b = GraphBuilder("softmax_masked")
+    x, mask = b.input("tokens", (5, 8)), b.input("mask", (1, 1, 5), "bool")
+    q, k, v = (b.chain(x, {"Dense": 12}, {"Reshape": [5, 3, 4]}, TURN) for _ in range(3))
+    p = b.apply({"Formula": {"expression": SOFTMAX_APART, "arguments": ["q", "k"]}}, q, k)
+    p = b.apply("Softmax", p, mask=mask)
+    y = b.apply({"Formula": {"expression": "swapaxes(p @ v, -2, -3)", "arguments": ["p", "v"]}}, p, v)
+    return b.graph(b.chain(y, "Flatten", {"Dense": 8}))
+
+
 SOFTMAX_APART = "q @ swapaxes(k, -1, -2) / sqrt(4)"
 CASES = (
     Case("as in the specs", attention(), 1),
@@ -75,6 +86,7 @@ REFUSALS = (
     Refusal("scores that are an output", attention(both=True), "is the output"),
     Refusal("other axes", attention("softmax(q @ swapaxes(k, -1, -2), axis=1)")),
     Refusal("an activation", attention("relu(q @ swapaxes(k, -1, -2))")),
+    Refusal("a softmax with a mask", softmax_masked()),
     Refusal(
         "a bias that makes heads",
         attention("softmax(q @ swapaxes(k, -1, -2) + b)", bias=(3, 5, 5), heads=1),

@@ -42,8 +42,15 @@ REFUSALS = (
     Refusal("stride 2, unknown size", padded(None, [[0, 1], [0, 1]], conv(strides=2)), "another number"),
     Refusal("a mean", padded(8, [1, 1], {"AveragePooling2D": {"pool_size": 3, "strides": 1}}), "counts the zeros"),
     Refusal("a maximum of anything", padded(7, [1, 1], POOL), "may be negative"),
+    Refusal(
+        "a recurrent layer, whose gates have signs",
+        chain((7, 3), {"LSTM": {"units": 2, "activation": "relu", "recurrent_activation": "tanh",
+                                "return_sequences": True}},
+              {"ZeroPadding1D": 1}, {"MaxPooling1D": {"pool_size": 3, "strides": 2}}),
+        "may be negative",
+    ),
     Refusal("padded twice", padded(8, [1, 1], conv(padding="same"))),
-)
+)  # fmt: skip
 
 
 def _gone(rewrite):

@@ -26,6 +26,11 @@ REFUSALS = (
     ),
     Refusal("two readers", two_readers(IMAGE, ["ReLU"], POOL), "is read"),
     Refusal("nothing gets smaller", chain(IMAGE, "ReLU", {"MaxPooling2D": {"pool_size": 3, "strides": 1}}), "as many"),
+    Refusal(
+        "another dtype behind",
+        chain(IMAGE, {"Identity": {"dtype": "float16"}}, {"ReLU": {"dtype": "float16"}}, POOL),
+        "changes the dtype",
+    ),
     Refusal("an activation that turns", chain(IMAGE, {"Activation": "gelu"}, POOL)),
     Refusal("a mean", chain(IMAGE, "ReLU", {"AveragePooling2D": 2})),
 )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from archspec.graph.ir import Graph
+from archspec.graph.ir import Edge, Graph
 from archspec.optimize.passes.strides_first import StridesFirst
 from tests.graphs import GraphBuilder
 from tests.passes import Breakage, Case, Refusal, chain, mutant, named, rewriting, with_layers
@@ -34,6 +34,21 @@ def excited(strides: Any = 2) -> Graph:
     return builder.graph(builder.chain(builder.apply("Multiply", x, factor), conv(strides=strides)))
 
 
+def halves() -> Graph:
+    """The larger half of the channels: two results of one layer go into the next."""
+    builder = GraphBuilder("halves")
+    x = builder.apply({"Conv2D": {"filters": 8, "kernel_size": 1}}, builder.input("x", IMAGE))
+    parts = builder.apply({"Formula": {"expression": "split(x, 2, axis=-1)", "arguments": ["x"]}}, x, name="parts")
+    return builder.graph(builder.apply(conv(strides=2), builder.apply("Maximum", parts, Edge("parts", 1))))
+
+
+def used_twice() -> Graph:
+    """A convolution that reads its own result."""
+    builder = GraphBuilder("used_twice")
+    first = builder.apply(conv(strides=2), builder.input("x", IMAGE), name="first")
+    return builder.graph(builder.apply(conv(strides=2), first, name="second", shares="first"))
+
+
 def frozen(graph: Graph) -> Graph:
     return replace(graph, nodes={name: replace(node, trainable=False) for name, node in graph.nodes.items()})
 
@@ -48,12 +63,14 @@ CASES = (
     Case("into a pooling", chain((9, 9, 3), {"MaxPooling2D": {"pool_size": 3, "strides": 1}}, conv(strides=2)), 1),
     Case("picked by a pooling", chain(IMAGE, conv(), "ReLU", {"AveragePooling2D": {"pool_size": 1, "strides": 2}}), 2),
     Case("a factor for each channel", excited(), 1),
+    Case("two halves", halves(), 1),
     Case("layer normalisation", chain(IMAGE, "LayerNormalization", conv(strides=2)), 1),
     Case("unknown size", chain((None, None, 3), conv(), "ReLU", conv(strides=2)), 2),
     Case("in training, without statistics", stage_head(statistics=False), 3, "training"),
     Case("in training, frozen", frozen(stage_head()), 4, "training"),
 )
 REFUSALS = (
+    Refusal("a convolution that reads its own result", used_twice(), "first uses the same weights"),
     Refusal("other strides", stage_head(strides=(2, 4)), "not all readers"),
     Refusal("a reader of all pixels", stage_head(strides=(2, 1)), "not all readers"),
     Refusal("an even size", chain((8, 8, 3), conv(3, padding="same"), conv(strides=2)), "starts elsewhere"),

@@ -84,7 +84,7 @@ def _reason(draft: Draft, linear: Node, node: Node) -> str | None:
         return f"{linear.name} adds a loss of the values that are pooled"
     if is_one_by_one(linear.layer) and prod(strides(linear.layer)) > 1:
         return f"{linear.name} skips pixels that the mean would count"
-    if linear.layer.dtype != node.layer.dtype:
+    if linear.layer.dtype != node.layer.dtype or draft.input_types(linear)[0].dtype != linear.outputs[0].dtype:
         return f"{linear.name} computes in another dtype"
     smaller = prod(strides(node.layer)) if isinstance(node.layer, AVERAGE_POOLINGS) else None
     if smaller == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,10 +54,11 @@ class BnReluThreshold(Pass):
             reason = "a gamma may be negative, which takes two comparisons: no gain"
         if reason:
             return Skip(norm.name, reason)
-        readers = linear.ends(draft, node.name)
-        if isinstance(readers, Skip):
-            return readers
-        return _rewrite(draft, norm, node, readers, highest)
+        ends = linear.ends(draft, node.name)
+        if isinstance(ends, Skip):
+            return ends
+        readers, means = ends
+        return replace(_rewrite(draft, norm, node, readers, highest), alters=means)
 
 
 def _rewrite(draft: Draft, norm: Node, relu: Node, readers: Sequence[Node], highest: float) -> Rewrite:

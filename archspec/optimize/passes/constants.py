@@ -56,10 +56,10 @@ class Constants(Pass):
         if any(draft.sharers(name) for name in owned):
             return Skip(node.name, "its weights are shared")
         others = [name for name in owned if draft.kept(name) or len(draft.readers(name)) > 1]
-        zeros, name = _zeros(draft, node), node.name
+        any_values, name = _any_values(draft, node), node.name
 
         def redo(weights: Weights) -> Weights:
-            given = [weights[edge.node][0][None] for edge in node.inputs] if owned else zeros
+            given = [weights[edge.node][0][None] for edge in node.inputs] if owned else any_values
             value = np.ascontiguousarray(computed(node, given)[0], np.float32)
             return {other: weights[other] for other in others} | {name: (value,)}
 
@@ -85,18 +85,21 @@ class Constants(Pass):
         return None
 
 
-def _zeros(draft: Draft, node: Node) -> list[Array]:
-    return [np.zeros([1, *map(known, draft.type(edge).shape)], np.float32) for edge in node.inputs]
+def _any_values(draft: Draft, node: Node, batch: int = 1) -> list[Array]:
+    return [np.full([batch, *map(known, draft.type(edge).shape)], 0.5, np.float32) for edge in node.inputs]
 
 
 def _numpy_reason(draft: Draft, node: Node) -> str | None:
-    """Tries it: NumPy may lack an argument of Keras's, or give another shape."""
+    """Tries it: NumPy may lack an argument of Keras's, or give another shape; a formula may sum over the batch."""
     try:
-        value = computed(node, _zeros(draft, node))
+        value, two = (computed(node, _any_values(draft, node, batch)) for batch in (1, 2))
     except (TypeError, ValueError, IndexError) as error:
         return f"NumPy does not compute it: {error}"
     shape = (1, *node.outputs[0].shape)
-    return None if value.shape == shape else f"NumPy makes {value.shape} of it, Keras {shape}"
+    if value.shape != shape:
+        return f"NumPy makes {value.shape} of it, Keras {shape}"
+    alike = two.shape in (shape, (2, *shape[1:])) and np.allclose(two, value, rtol=1e-3, equal_nan=True)
+    return None if alike else "it depends on the number of examples"
 
 
 @cache
@@ -138,7 +141,7 @@ def _computed(node: Node, given: list[Array]) -> Any:
     if isinstance(layer, Permute):
         return given[0].transpose(0, *layer.dims)
     if isinstance(layer, Reshape | Flatten):
-        return given[0].reshape(1, *node.outputs[0].shape)
+        return given[0].reshape(len(given[0]), *node.outputs[0].shape)
     if isinstance(layer, Concatenate):
         return np.concatenate(given, layer.axis)
     total, *others = given

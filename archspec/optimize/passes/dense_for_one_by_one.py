@@ -7,6 +7,7 @@ from typing import Any
 
 from archspec.graph.ir import Node
 from archspec.layers.core import Dense
+from archspec.layers.objects.constraints import NonNeg
 from archspec.optimize.draft import Draft
 from archspec.optimize.facts import is_one_by_one, strides
 from archspec.optimize.network import Weights
@@ -22,7 +23,8 @@ class DenseForOneByOne(Pass):
     kernel (1, …, 1, c, filters) is the dense kernel (c, filters). XLA's convolutions on CPU are slower than its
     products.
 
-    Precondition: one group, and no strides, which a dense layer has not.
+    Precondition: one group, and no strides, which a dense layer has not. At the level `training` no constraint that
+    looks at the kernel's axes.
     """
 
     name = "dense-for-one-by-one"
@@ -40,6 +42,8 @@ class DenseForOneByOne(Pass):
             return Skip(node.name, "it has strides")
         if draft.sharers(node.name):
             return Skip(node.name, f"{min(draft.sharers(node.name))} uses the same weights")
+        if draft.level == "training" and layer.kernel_constraint and not isinstance(layer.kernel_constraint, NonNeg):
+            return Skip(node.name, "its constraint sees the axes of its kernel, of which a dense layer's has two")
         kernel = draft.weights(node)[0].shape
         dense = Dense.model_validate({"units": layer.filters, **{name: getattr(layer, name) for name in SAME}})
 

@@ -69,7 +69,7 @@ class _Softmax:
 
 def _softmax_of(draft: Draft, node: Node) -> _Softmax | None:
     """The scores, of one formula or of a softmax behind one; None where it is something else."""
-    apart = activation_of(node.layer) == "softmax"
+    apart = activation_of(node.layer) == "softmax" and len(node.inputs) == 1  # a softmax may take a mask
     nodes = (node, draft.producer(node)) if apart else (node,)
     layer = nodes[-1].layer
     if not isinstance(layer, Formula):

@@ -36,9 +36,10 @@ class FoldBatchNormForward(Pass):
             return Skip(node.name, f"it normalises axis {norm.axis}, not the channels")
         if draft.type(node.inputs[0]) != node.outputs[0]:
             return Skip(node.name, f"it makes {node.outputs[0]} of {draft.type(node.inputs[0])}")
-        readers = linear.ends(draft, node.name)
-        if isinstance(readers, Skip):
-            return readers
+        ends = linear.ends(draft, node.name)
+        if isinstance(ends, Skip):
+            return ends
+        readers, means = ends
 
         def folded(weights: Weights) -> Weights:
             first = linear.affine(norm, weights[node.name])
@@ -51,6 +52,7 @@ class FoldBatchNormForward(Pass):
             folded,
             note=f"{node.name} into {', '.join(n.name for n in readers)}",
             keeps_masks=True,
+            alters=means,
         )
 
 

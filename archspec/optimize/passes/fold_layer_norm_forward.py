@@ -74,6 +74,7 @@ def _against(draft: Draft, norm: Node, readers: Sequence[Node]) -> str | None:
         return f"it normalises the axes {axes}, not the last"
     if draft.kept(norm.name):
         return draft.open(norm.name)
+    roles: dict[str, dict[str, bool]] = {}
     for reader in readers:
         if not isinstance(reader.layer, Attention | Dense):
             return f"{reader.name} reads it, which is no linear layer that could take it"
@@ -81,6 +82,9 @@ def _against(draft: Draft, norm: Node, readers: Sequence[Node]) -> str | None:
             return f"{reader.name} has a low-rank update beside its kernel"
         if any(p not in ("inputs", *_FED.values()) for e, p in _reads(reader) if e == Edge(norm.name)):
             return f"{reader.name} reads it as something else than what it projects"
+        role = {parameter: edge == Edge(norm.name) for edge, parameter in _reads(reader)}
+        if roles.setdefault(reader.shares or reader.name, role) != role:
+            return f"{reader.name} uses weights of {reader.shares or reader.name} for something else"
     return None
 
 

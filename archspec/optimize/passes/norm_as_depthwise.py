@@ -34,6 +34,8 @@ class NormAsDepthwise(Pass):
             return None
         if not linear.on_channels(norm, draft.input_types(node)[0]):
             return Skip(node.name, f"it normalises axis {norm.axis}, not the channels")
+        if draft.type(node.inputs[0]) != node.outputs[0]:
+            return Skip(node.name, f"it makes {node.outputs[0]} of {draft.type(node.inputs[0])}")
         layer = DepthwiseConv2D(kernel_size=1, dtype=norm.dtype)
         new = Node(node.name, layer, node.inputs[:1], ("inputs",), node.outputs, None, node.trainable, node.origin)
 

@@ -22,6 +22,7 @@ from archspec.optimize.facts import (
     axes,
     spatial_rank,
     strides,
+    takes_activation,
 )
 from archspec.optimize.passes.chains import sides
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
@@ -114,5 +115,6 @@ def _is_causal(layer: Conv1D, n: int | None, given: tuple[int, int]) -> bool:
 def _not_negative(layer: Layer) -> bool:
     if isinstance(layer, ReLU):
         return not layer.negative_slope
-    name = layer.activation if isinstance(layer, Activation) else getattr(layer, "activation", None)
-    return name in POSITIVE
+    if isinstance(layer, Activation) or takes_activation(layer):
+        return getattr(layer, "activation", None) in POSITIVE
+    return False  # a recurrent layer multiplies what its activation gives

@@ -37,8 +37,9 @@ class PoolBeforeActivation(Pass):
             reason = f"{before.name} takes {activation.name} for its own"
         if not reason and prod(strides(node.layer)) == 1:
             reason = "the pooling leaves as many values"
-        if not reason and activation.outputs[0].dtype != draft.input_types(activation)[0].dtype:
-            reason = f"{activation.name} changes the dtype"
+        types = (*draft.input_types(activation), *activation.outputs, *node.outputs)
+        if not reason and len({t.dtype for t in types}) > 1:
+            reason = f"{activation.name} or {node.name} changes the dtype"
         if reason:
             return Skip(node.name, reason)
         pool = replace(node, inputs=activation.inputs)

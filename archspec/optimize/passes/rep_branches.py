@@ -55,7 +55,7 @@ class RepBranches(Pass):
     keeps_weights = False
 
     def match(self, draft: Draft, node: Node) -> Answer:
-        if not isinstance(node.layer, Add) or len({draft.type(edge) for edge in node.inputs}) > 1:
+        if not isinstance(node.layer, Add) or {draft.type(edge) for edge in node.inputs} != {*node.outputs}:
             return None
         skip: Answer = None
         for terms in _by_root(draft, node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,7 +71,10 @@ class StridesFirst(Pass):
             return Skip(node.name, reason)
         if _slides(node.layer):
             return _rewrite(draft, node, skip, (), node.inputs, _longer(node.layer, skip))
-        thinned = {e: _thinned(draft, node, e, skip) for e in dict.fromkeys(node.inputs) if _is_full(draft, node, e)}
+        thinned: dict[Edge, Node] = {}
+        for edge in dict.fromkeys(node.inputs):
+            if _is_full(draft, node, edge):
+                thinned[edge] = _thinned(draft, node, edge, skip, [n.name for n in thinned.values()])
         inputs = tuple(Edge(thinned[edge].name) if edge in thinned else edge for edge in node.inputs)
         return _rewrite(draft, node, skip, tuple(thinned.values()), inputs, node.layer)
 
@@ -205,15 +209,15 @@ def _is_full(draft: Draft, node: Node, edge: Edge) -> bool:
     return draft.type(edge).shape[:-1] == node.outputs[0].shape[:-1]
 
 
-def _thinned(draft: Draft, node: Node, edge: Edge, skip: Skips) -> Node:
-    """Every so many pixels of an input."""
+def _thinned(draft: Draft, node: Node, edge: Edge, skip: Skips, beside: Collection[str]) -> Node:
+    """Every so many pixels of an input; `beside` are the names that others of the node got."""
     given = draft.type(edge)
     window = (1,) * len(skip) if len(skip) > 1 else 1
     step = skip if len(skip) > 1 else skip[0]
     dtype = node.layer.dtype if given.dtype == node.outputs[0].dtype else given.dtype
     layer = SKIPPING[len(skip) - 1].model_validate({"pool_size": window, "strides": step, "dtype": dtype})
     output = given.with_shape(*_lengths(given.shape, skip))
-    name = draft.fresh(f"{node.name}_strided" if len(node.inputs) == 1 else f"{edge.node}_strided")
+    name = draft.fresh(f"{node.name}_strided" if len(node.inputs) == 1 else f"{edge.node}_strided", beside)
     return Node(name, layer, (edge,), ("inputs",), (output,), origin=node.origin)
 
 
