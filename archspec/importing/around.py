@@ -18,7 +18,7 @@ from archspec.importing.archive import CONFIG, ImportFailed, read_config
 from archspec.importing.calls import Call, Ref
 from archspec.importing.network import ExactReader, read_exactly
 from archspec.importing.places import layer_places
-from archspec.importing.stored import WEIGHTS, weights_file
+from archspec.importing.stored import WEIGHTS, inside, weights_file
 
 if TYPE_CHECKING:
     import h5py
@@ -115,24 +115,27 @@ def _weights(file: h5py.File, old: h5py.File | None, moves: Sequence[tuple[str, 
         made.create_group("layers")
         for place, new, source in moves:
             origin, path = (file, place) if old is None or source is None else (old, source)
-            if path in origin:
-                _check_inside(origin, path)
+            found = inside(origin, path, path)
+            if found is not None:
+                _check_inside(found, path)
                 origin.copy(path, made, new)
     return data.getvalue()
 
 
-def _check_inside(file: h5py.File, path: str) -> None:
+def _check_inside(group: Any, path: str) -> None:
     """Raises ImportFailed for what does not lie in the file itself."""
     import h5py
 
-    def visit(name: str) -> None:
+    def outside(name: str) -> str | None:  # h5py loses what is raised in here, and stops at the first answer
         link = group.get(name, getlink=True)
         found = group[name] if isinstance(link, h5py.HardLink) else None
-        if found is None or (isinstance(found, h5py.Dataset) and (found.is_virtual or found.external)):
-            raise ImportFailed(f"{path}/{name} does not lie in the file itself")
+        is_elsewhere = isinstance(found, h5py.Dataset) and (found.is_virtual or found.external)
+        return name if found is None or is_elsewhere else None
 
-    group = file[path]
-    group.visit_links(visit)
+    if not isinstance(group, h5py.Group):
+        raise ImportFailed(f"{path} is no group of the weights' file")
+    if name := group.visit_links(outside):
+        raise ImportFailed(f"{path}/{name} does not lie in the file itself")
 
 
 def _write(path: Path, texts: Mapping[str, bytes]) -> None:

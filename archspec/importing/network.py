@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
-from archspec.importing.archive import ImportFailed, read_config, read_vocabulary
+from archspec.importing.archive import ImportFailed, is_hdf5, read_config, read_vocabulary
 from archspec.importing.calls import Call, calls_of, flat, is_keras_model, tensors
 from archspec.importing.exact import Quantised, Unknown
-from archspec.importing.layers import foreign
-from archspec.importing.legacy import is_legacy, legacy_config, legacy_file, legacy_weights
+from archspec.importing.layers import foreign, writable
+from archspec.importing.legacy import legacy_config, legacy_weights
 from archspec.importing.masks import drop_implicit
 from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges, need_model
 from archspec.importing.places import layer_places
 from archspec.importing.readings import Reading, reading
-from archspec.importing.stored import read_weights, weights_file
+from archspec.importing.stored import hdf5_file, read_weights, weights_file
 from archspec.language.limits import Limits, over
 from archspec.layers.base import Layer, group_inputs, tensor_parameters
 from archspec.layers.core import InputLayer, Masking
@@ -65,13 +65,13 @@ def read_network(path: str | Path, limits: Limits = Limits(), around: bool = Fal
     Raises ImportFailed.
     """
     graph, reader = read_exactly(path, limits)
-    old = is_legacy(path)
+    old = is_hdf5(path)
     if reader.opaque and (old or not around):
         shown = "; ".join(map(str, reader.opaque[:_TOLD]))
         more = f"; and {len(reader.opaque) - _TOLD} more" if len(reader.opaque) > _TOLD else ""
         raise ImportFailed(f"{path} has layers that the catalogue does not know: {shown}{more}")
     if old:
-        with legacy_file(path) as file:
+        with hdf5_file(path, str(path)) as file:
             config = legacy_config(file, path)["config"]
             return graph, legacy_weights(file, graph, reader.places_of_nodes, reader.order, config)
     with weights_file(path) as file:
@@ -85,9 +85,9 @@ def opaque(path: str | Path, limits: Limits = Limits()) -> tuple[Opaque, ...]:
 
 def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, ExactReader]:
     """The graph, and the reader, which knows more of it."""
-    if is_legacy(path):
+    if is_hdf5(path):
         reader = ExactReader(limits, lambda place: None)
-        with legacy_file(path) as file:
+        with hdf5_file(path, str(path)) as file:
             config = legacy_config(file, path)
         return reader.read(config), reader
     reader = ExactReader(limits, lambda place: read_vocabulary(path, place))
@@ -285,7 +285,9 @@ class ExactReader(Reader):
 
 
 def _name(name: str) -> str:
-    """Keras's name; Keras 3 has no slashes in names, scopes have no empty parts."""
+    """Keras's name; Keras 3 has no slashes in names, scopes have no empty parts. Raises ImportFailed."""
+    if name != writable(name):
+        raise ImportFailed(f"a layer has a name that no file can hold: {name!r:.80}")
     name = name.replace("/", "_") or "layer"
     return name if all(name.split(".")) else name.replace(".", "_")
 
