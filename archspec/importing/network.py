@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
 from archspec.importing.archive import ImportFailed, is_hdf5, read_config, read_vocabulary
 from archspec.importing.calls import Call, calls_of, flat, is_keras_model, tensors
-from archspec.importing.exact import Quantised, Unknown
+from archspec.importing.exact import Unknown
 from archspec.importing.layers import foreign, writable
 from archspec.importing.legacy import legacy_config, legacy_weights
 from archspec.importing.masks import drop_implicit
@@ -96,7 +96,8 @@ def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, Ex
 
 class ExactReader(Reader):
     """Reads a config exactly. `opaque`: what could not be; `places_of_nodes`: where the file keeps their weights;
-    `functions`: the nodes that are a formula here and a function of keras.ops in the file.
+    `functions`: the nodes that are a formula here and a function of keras.ops in the file; `structure`: the inputs and
+    the outputs in the file's lists and mappings.
 
     `vocabulary` gives the tokens that the file has for a layer beside its config.
     """
@@ -107,6 +108,7 @@ class ExactReader(Reader):
         self.opaque: list[Opaque] = []
         self.opaque_calls: dict[str, list[Call]] = {}
         self.functions: dict[str, tuple[Formula, Call]] = {}
+        self.structure: tuple[Any, Any] = (None, None)
         self.places_of_nodes: dict[str, str] = {}
         self._places: Mapping[int, str] = {}
         self._owners: dict[str, str] = {}  # the node that makes the weights of a place in the file
@@ -139,7 +141,10 @@ class ExactReader(Reader):
         return found
 
     def calls(self, config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
-        return calls_of(config, drop_implicit)
+        calls, ends, results = calls_of(config, drop_implicit)
+        if self.structure == (None, None):  # the outermost model's come first
+            self.structure = ends, results
+        return calls, ends, results
 
     def places(self, calls: Sequence[Call]) -> Mapping[Call, tuple[tuple[str, ...], tuple[Use, ...], str]]:
         """Keras's own names; a layer's further calls are numbered past them."""
@@ -183,8 +188,6 @@ class ExactReader(Reader):
         try:
             found = reading(call, [self._type(edge) for edge in edges], any(edge in self._masked for edge in edges))
             return self._read(call, found, made, blank)
-        except Quantised as error:
-            raise ImportFailed(f"the layer {blank.name} cannot be read: {error}") from None
         except Unknown as error:
             return self._opaque(call, blank, str(error))
 
