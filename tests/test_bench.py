@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from archspec.bench import base
 from archspec.bench.base import Runtime, Timed, chosen, runtimes
 from archspec.bench.measure import ALIKE, FEWEST, SETTLE, WARM, Cell, Measured, measure
 from archspec.bench.variants import forms, how_to
@@ -219,6 +220,8 @@ def test_the_command_with_forms(tmp_path: Path) -> None:
         (("--forms", "--no-optimize"), 2, "--no-optimize leaves out"),
         (("--runtimes", "functoin"), 1, "there is no runtime"),
         (("-o", "no/such/file.csv"), 1, "there is no folder"),
+        (("-o", "tiny.keras"), 2, "written into .csv files"),
+        (("--runtimes", ""), 1, "there is no runtime ''"),
     ],
 )
 def test_bad_input(arguments: tuple[str, ...], code: int, said: str, tmp_path: Path) -> None:
@@ -234,6 +237,30 @@ def test_a_named_runtime_that_is_missing(tmp_path: Path, monkeypatch: pytest.Mon
     assert "pip install 'archspec[openvino]'" in result.output
 
 
+def test_runtimes_that_are_missing_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("jax", "tf2onnx") else find(name))
+    names = ("predict", "function")
+    monkeypatch.setattr(base, "runtimes", lambda: {n: r for n, r in runtimes().items() if n in (*names, "jax", "onnx")})
+    result = bench(tmp_path, "--batch", "1,2,1", "--seconds", "0.01")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("jax needs jax, which is not installed: pip install 'archspec[jax]'") == 1
+    assert result.stdout.count("onnx needs tf2onnx, which is not installed: pip install 'archspec[onnx]'") == 1
+    assert result.stdout.count("batch 1 ") == 1
+
+
+def test_a_network_of_words(tmp_path: Path) -> None:
+    text = "archspec: 1\nname: words\ninputs: {word: {shape: [3], dtype: string}}\n"
+    (tmp_path / "words.yaml").write_text(f"{text}layers: [{{StringLookup: {{vocabulary: [a, b]}}}}]\n")
+    names = "predict,predict_on_batch,function,frozen,xla"
+    arguments = ["--runtimes", names, "--batch", "2", "--seconds", "0.01", "--json"]
+    result = CliRunner().invoke(cli, ["bench", str(tmp_path / "words.yaml"), *arguments])
+    assert result.exit_code == 0, result.output
+    cells = {cell["runtime"]: cell for cell in json.loads(result.stdout)["cells"]}
+    assert all(cells[name]["median_ms"] > 0 for name in ("predict", "predict_on_batch", "function"))
+    assert "cannot express string_lookup (StringLookup)" in cells["frozen"]["reason"] and cells["xla"]["reason"]
+
+
 def test_a_runtime_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("openvino is not installed")
@@ -243,7 +270,8 @@ def test_a_runtime_that_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(type(runtimes()["openvino"]), "prepare", broken)
     result = bench(tmp_path, "--runtimes", "openvino", "--batch", 1)
-    assert result.exit_code == 0
+    assert result.exit_code == 1
+    assert "no runtime can run the network" in result.output
     assert "openvino, original: not measured, libopenvino.so is missing" in result.output
     monkeypatch.setattr(type(formats()["openvino"]), "write", broken)
     result = CliRunner().invoke(cli, ["export", str(tmp_path / "tiny.yaml"), "--to", "openvino"])

@@ -72,7 +72,23 @@ def activated() -> Graph:
     return builder.graph(builder.chain(x, {"Dense": {"units": 6, "activation": "silu"}}, {"Activation": "gelu"}))
 
 
-NETWORKS = {each.__name__: each for each in (convolutional, words, many_to_many, siamese, attention, activated)}
+def prepared() -> Graph:
+    """Normalization holds its mean as a tensor beside its weights, RandomFlip the state of its seed."""
+    builder = GraphBuilder("prepared")
+    x = builder.input("image", (6, 6, 3))
+    return builder.graph(builder.chain(x, "RandomFlip", "Normalization", "Flatten", {"Dense": 3}))
+
+
+def both_ways() -> Graph:
+    """Keras names the layers inside anew for each model."""
+    builder = GraphBuilder("both_ways")
+    return builder.graph(builder.chain(builder.input("steps", (5, 4)), {"Bidirectional": {"layer": {"LSTM": 3}}}))
+
+
+NETWORKS = {
+    each.__name__: each
+    for each in (convolutional, words, many_to_many, siamese, attention, activated, prepared, both_ways)
+}
 
 
 @pytest.mark.parametrize("name", formats())
@@ -219,6 +235,35 @@ def test_a_layer_that_a_format_cannot_express(name: str, said: str, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("name", "make"), [("onnx", prepared), ("savedmodel", prepared), ("python", both_ways)])
+def test_what_layers_hold_besides_weights(name: str, make: Any, tmp_path: Path) -> None:
+    if not installed(formats()[name]):
+        pytest.skip(f"{name} is not installed")
+    assert export(source_of(make()), formats()[name], target(tmp_path, formats()[name])).error < 1e-4
+
+
+@pytest.mark.parametrize("name", ["savedmodel", "onnx"])
+@pytest.mark.parametrize("layer", ["a b", "ü"])
+def test_names_that_tensorflow_has_not(layer: str, name: str, tmp_path: Path) -> None:
+    builder = GraphBuilder("odd")
+    graph = builder.graph(builder.apply({"Dense": 2}, builder.input("x", (3,)), name=layer))
+    if not installed(formats()[name]):
+        pytest.skip(f"{name} is not installed")
+    with pytest.raises(ExportFailed, match=f"no layers of the name '{layer}': rename it"):
+        export(source_of(graph), formats()[name], target(tmp_path, formats()[name]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_tables_of_words_are_no_constants(tmp_path: Path) -> None:
+    if not installed(formats()["litert"]):
+        pytest.skip("litert is not installed")
+    builder = GraphBuilder("lookup")
+    x = builder.input("word", (3,), "string")
+    graph = builder.graph(builder.apply({"StringLookup": {"vocabulary": ["a", "b"]}}, x, name="table"))
+    with pytest.raises(ExportFailed, match=r"cannot express table \(StringLookup\)"):
+        export(source_of(graph), formats()["litert"], tmp_path / "made.tflite")
+
+
 def test_loops_of_unknown_length(tmp_path: Path) -> None:
     if not installed(formats()["litert"]):
         pytest.skip("litert is not installed")
@@ -292,6 +337,8 @@ def test_a_keras_file_is_optimised_as_the_others_are(options: tuple[str, ...], k
         (("--to", "python", "-o", "made.txt"), "python is written into .py files"),
         (("--to", "python", "-o", "missing/made.py"), "there is no folder"),
         (("--to", "python", "--int8"), "python is not written with int8"),
+        (("--to", "keras", "--int8", "--tolerance", "1e-3"), "does not go with --int8"),
+        (("--to", "python", "-o", "/proc/made.py"), "cannot write /proc/made.py"),
     ],
 )
 def test_bad_input_gets_one_message(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

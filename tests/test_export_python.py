@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -259,6 +260,24 @@ def test_what_is_not_known_cannot_be_written() -> None:
     x = builder.apply(foreign("Strange", {}, (TensorType((3,)),)), builder.input("image", (3,)), name="strange")
     with pytest.raises(Unwritable, match="Strange"):
         python_code(builder.graph(x))
+
+
+@pytest.mark.parametrize("name", ["a{__import__('os').abort()}", 'a"+abort()+"', "a\\", "a\n"])
+@pytest.mark.parametrize("form", ["{}_{}", "scope{1}.{0}"])
+def test_names_are_no_code(name: str, form: str) -> None:
+    """Those of a saved model are its author's, and stand in texts with parts that are computed."""
+    builder = GraphBuilder("named")
+    x = builder.input("image", (3,))
+    for turn in (1, 2, 3):
+        x = builder.apply({"Dense": 3}, x, name=form.format(name, turn))
+    with pytest.raises(Unwritable, match="rename it"):
+        python_code(builder.graph(x))
+
+
+def test_any_text_may_stand_at_the_top() -> None:
+    about = 'm"""\nabort()\n""" \0 \ud800 ' + "\\" * 300 + "x"
+    tree = ast.parse(python_code(many_to_many(), about))
+    assert isinstance(tree.body[0], ast.Expr) and not any(isinstance(part, ast.Expr) for part in tree.body[1:])
 
 
 def test_names_of_initializers_are_names_in_keras() -> None:

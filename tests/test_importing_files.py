@@ -16,9 +16,12 @@ import keras
 import numpy as np
 import pytest
 
+from archspec.build.weights import built
 from archspec.graph.verify import verify
 from archspec.importing import ImportFailed, opaque, read_network
+from archspec.importing.around import put_back
 from archspec.layers import parse_layer
+from archspec.optimize.network import Network
 from tests.keras_models import (
     attention,
     convolutions,
@@ -132,6 +135,11 @@ def settings(name: str, **values: Any) -> Callable[[Any], None]:
     return lambda data: layer_config(data, name).update(values)
 
 
+def renamed(data: Any, name: str) -> None:
+    text = json.dumps(data).replace('"dense"', json.dumps(name))
+    data.update(json.loads(text))
+
+
 CODE = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "function"}
 
 
@@ -157,6 +165,9 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("is a link", {"weights": linked(h5py.SoftLink("/layers/lstm/cell/vars/0"))}),
     ("is a link", {"weights": linked(h5py.ExternalLink("/etc/passwd", "/"))}),
     ("no array in the file itself", {"weights": replaced(shape=(4, 3), dtype="f4", external=[("/etc/passwd", 0, 48)])}),
+    ("no array in the file itself", {"weights": replaced(data=h5py.Empty("f4"))}),
+    ("a name that no file can hold: 'd.ud800'", {"config": lambda data: renamed(data, "d\ud800")}),
+    ("a name that no file can hold: 'd.x00'", {"config": lambda data: renamed(data, "d\0")}),
     ("has no model.weights.h5: its weights are missing", {"members": lambda texts: texts.pop("model.weights.h5")}),
     ("cannot be read", {"members": lambda texts: texts.update({"model.weights.h5": b"nothing"})}),
     ("cannot be read", {"members": lambda texts: texts.update({"model.weights.h5": texts["model.weights.h5"][:900]})}),
@@ -202,6 +213,56 @@ def test_a_damaged_archive(small: Path, tmp_path: Path) -> None:
             read_network(path)
         except ImportFailed as error:
             assert str(error)
+
+
+def test_a_damaged_stream(small: Path, tmp_path: Path) -> None:
+    data = bytearray(changed(small, tmp_path).read_bytes())  # packed, as Keras does not
+    place = data.index(b"config.json") + 20
+    data[place : place + 30] = b"\xff" * 30
+    (tmp_path / "m.keras").write_bytes(data)
+    with pytest.raises(ImportFailed, match=r"m\.keras is no \.keras file .* or damaged: .* while decompressing"):
+        read_network(tmp_path / "m.keras")
+
+
+def test_a_circle_with_a_mask_ends(small: Path, tmp_path: Path) -> None:
+    def circle(data: Any) -> None:
+        def read(name: str) -> Any:
+            return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+
+        entries = {one["config"]["name"]: one for one in data["config"]["layers"]}
+        entries["dense"]["inbound_nodes"] = [{"args": [read("dense")], "kwargs": {}}]
+        entries["lstm"]["inbound_nodes"] = [{"args": [read("dense")], "kwargs": {"mask": read("in")}}]
+
+    with pytest.raises(ImportFailed, match="read each other in a circle"):
+        read_network(changed(small, tmp_path, circle))
+
+
+def outside(file: h5py.File, link: Any) -> None:
+    del file["layers/twist"]
+    file["layers/twist"] = link
+
+
+def moved_outside(file: h5py.File) -> None:
+    del file["layers/twist/vars/0"]
+    file["layers/twist/vars"].create_dataset("0", (4,), "f4", external=[("/etc/passwd", 0, 16)])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: outside(file, h5py.ExternalLink("/etc/passwd", "/")), "twist is a link"),
+        (lambda file: outside(file, h5py.SoftLink("/layers/lambda")), "twist is a link"),
+        (lambda file: outside(file, np.zeros(3)), "twist is no group"),
+        (moved_outside, "twist/vars/0 does not lie in the file itself"),
+    ],
+)
+def test_what_is_put_back_lies_in_the_file(change: Callable[[h5py.File], None], said: str, tmp_path: Path) -> None:
+    with_unknown().save(tmp_path / "m.keras")
+    path = changed(tmp_path / "m.keras", tmp_path, weights=change)
+    graph, weights = read_network(path, around=True)
+    built(Network(graph, weights)).save(tmp_path / "made.keras")
+    with pytest.raises(ImportFailed, match=said):
+        put_back(tmp_path / "made.keras", path)
 
 
 def test_what_only_a_training_uses_may_be_unknown(small: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from archspec.build.weights import built
 from archspec.graph.ir import Graph
 from archspec.graph.prune import pruned
 from archspec.graph.verify import verify
-from archspec.importing import calls, exact, network, places, read_network, readings, stored
+from archspec.importing import ImportFailed, calls, exact, network, places, read_network, readings, stored
 from archspec.importing.around import put_back
 from archspec.language.limits import Limits
 from archspec.layers import catalogue, parse_layer
@@ -183,6 +183,49 @@ def test_a_built_graph_is_read_again(graph: Graph, tmp_path: Path) -> None:
 
 
 # --- what is put back into the file that is written -----------------------------------------------
+
+
+def in_lists() -> keras.Model:
+    start = keras.Input((4,), name="x")
+    x = layers.BatchNormalization()(layers.Dense(3)(start))
+    return keras.Model([start], [x, layers.Dense(2)(x), start])
+
+
+def in_mappings() -> keras.Model:
+    """The keys are other names than the inputs', and in another order."""
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    x = layers.Concatenate()([a, b])
+    return keras.Model({"two": a, "one": b}, {"v": layers.Dense(2)(x), "u": layers.Dense(3)(x)})
+
+
+def in_one_mapping() -> keras.Model:
+    start = keras.Input((4,), name="x")
+    return keras.Model(start, {"only": layers.Dense(2)(start)})
+
+
+@pytest.mark.parametrize("make", [in_lists, in_mappings, in_one_mapping], ids=lambda make: make.__name__)
+def test_inputs_and_outputs_stay_in_their_lists_and_mappings(make: Callable[[], keras.Model], tmp_path: Path) -> None:
+    model = randomised(make())
+    model.save(tmp_path / "m.keras")
+    graph, weights = read_network(tmp_path / "m.keras")
+    built(optimize(Network(graph, weights), "inference").network).save(tmp_path / "made.keras")
+    put_back(tmp_path / "made.keras", tmp_path / "m.keras")
+    made = keras.saving.load_model(tmp_path / "made.keras")
+    x = keras.tree.map_structure(lambda t: np.full((2, *t.shape[1:]), 0.5, t.dtype), model.input)
+    keras.tree.assert_same_structure(model.input, made.input)
+    keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), model(x), made(x))
+
+
+def test_quantised_layers_are_put_back(tmp_path: Path) -> None:
+    model = randomised(keras.Sequential([keras.Input((4,)), layers.BatchNormalization(), layers.Dense(3)]))
+    model.quantize("int8")
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ImportFailed, match=r"dense.* \(Dense\): it is quantised \(int8\)"):
+        read_network(tmp_path / "m.keras")
+    built(Network(*read_network(tmp_path / "m.keras", around=True))).save(tmp_path / "made.keras")
+    put_back(tmp_path / "made.keras", tmp_path / "m.keras")
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype("float32")
+    np.testing.assert_array_equal(model(x), keras.saving.load_model(tmp_path / "made.keras")(x))
 
 
 def test_layers_that_are_not_known_are_put_back(tmp_path: Path) -> None:

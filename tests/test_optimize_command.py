@@ -148,6 +148,33 @@ def test_a_pass_that_cannot_be_proven_is_refused(run: Run, monkeypatch: pytest.M
     assert {each["pass"] for each in said["applied"]} > {"activations", "paddings"}
 
 
+@dataclass(frozen=True)
+class Biasless(Pass):
+    """Loses the bias of convolutions. Precondition: none."""
+
+    name = "biasless"
+    level = "inference"
+    keeps_weights = False
+
+    def match(self, draft: Draft, node: Node) -> Answer:
+        if not getattr(node.layer, "use_bias", False):
+            return None
+        made = replace(node, layer=changed(node.layer, use_bias=False))
+        return Rewrite((node.name,), (made,), weights=lambda old: {node.name: old[node.name][:1]})
+
+
+def test_what_fresh_weights_hide_is_seen(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file of a spec gets fresh weights, whose biases are 0; what is compared are random ones."""
+    keras = pytest.importorskip("keras")
+    monkeypatch.setattr(driver, "ORDER", (*driver.ORDER, Biasless()))
+    code, out, err = run(GOLDEN / "padded.yaml", "-o", tmp_path / "made.keras", "--json")
+    assert code == 0, err
+    assert [each["pass"] for each in json.loads(out)["refused"]] == ["biasless"]
+    made = keras.saving.load_model(tmp_path / "made.keras")
+    biases = [weight for weight in made.weights if weight.path.endswith("bias")]
+    assert biases and not any(np.any(bias) for bias in biases)
+
+
 @pytest.mark.parametrize(
     "arguments, code, message",
     [

@@ -143,12 +143,12 @@ def _prepared(
     try:
         run, timed = runtime.prepare(source, inputs, stack)
         error = _error(run, inputs, expected, random_outputs(source.graph))
+        for _ in range(WARM if error <= tolerance else 0):
+            timed()
     except (RuntimeError, ValueError, TypeError, ImportError) as failure:  # what a runtime says that cannot take it
         raise ExportFailed(short(str(failure))) from failure
     if error > tolerance:
         raise ExportFailed(f"gives something else than Keras: off by {error:.1e} of the outputs' spread")
-    for _ in range(WARM):
-        timed()
     return _Ready(runtime.NAME, variant, timed, error)
 
 

@@ -33,8 +33,7 @@ class Opaque(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         tensors = keras.tree.flatten(inputs)
         total = sum(
-            (i + 1) * ops.mean(ops.reshape(ops.cast(x, "float32"), (ops.shape(x)[0], -1)), axis=1)
-            for i, x in enumerate(tensors)
+            (i + 1) * ops.mean(ops.reshape(_numbers(x), (ops.shape(x)[0], -1)), axis=1) for i, x in enumerate(tensors)
         )
         first = ops.shape(tensors[0])[1:]
         outputs = []
@@ -53,3 +52,8 @@ class Opaque(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "place": self.place, "shapes": self.shapes, "dtypes": self.dtypes}
+
+
+def _numbers(x: Any) -> Any:
+    """In float32; texts as zeros."""
+    return ops.zeros(ops.shape(x)) if keras.backend.standardize_dtype(x.dtype) == "string" else ops.cast(x, "float32")

@@ -39,8 +39,13 @@ def write_weights(model: keras.Model, graph: Graph, weights: Weights) -> None:
         assert [tuple(v.shape) for v in variables] == [w.shape for w in graph.weights(needed[name])], name
         for variable, value in zip(variables, weights[name], strict=True):
             variable.assign(value)
+    finish(model)
+
+
+def finish(model: keras.Model) -> None:
+    """What is to be done once weights were given: Normalization computes with what it derives from its own."""
     for layer in model._flatten_layers():
-        if hasattr(layer, "finalize_state"):  # Normalization computes with what it derives from its weights
+        if hasattr(layer, "finalize_state"):
             layer.finalize_state()
 
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.cli.common import Above0, check_target, export_errors, load_backend, print_json, subject_argument, written
+from archspec.cli.common import (
+    Above0,
+    check_target,
+    export_errors,
+    failure,
+    load_backend,
+    print_json,
+    subject_argument,
+    written,
+)
 
 if TYPE_CHECKING:
     from archspec.bench.base import Runtime
@@ -52,25 +61,31 @@ def command(
         raise click.UsageError("--forms are further forms of the optimised network, which --no-optimize leaves out")
     sizes = _sizes(batches)
     if output is not None:
+        if output.suffix != ".csv":  # and not the model that is measured
+            raise click.UsageError(f"the table is written into .csv files, got {output}")
         check_target(output)
     with export_errors():
-        picked = _picked(names)
+        picked, missing = _picked(names)
         opened = open_subject(subject, changes, limits, allow)
         load_backend("tensorflow")
         found = _measured(opened, picked, sizes, seconds, optimise, forms)
+        if not any(cell.seconds for cell in found.cells):
+            raise failure("\n".join(["no runtime can run the network", *_reasons(found.cells)]))
     if output is not None:
         with written(output) as draft:
             draft.write_text(_csv(found), "utf-8")
     uses = _uses(found, sizes, picked, _reference(subject, changes, limits, allow))
     if as_json:
-        print_json({"network": opened.name, "cells": [cell.to_json() for cell in found.cells], "use": uses})
+        cells = [cell.to_json() for cell in found.cells]
+        print_json({"network": opened.name, "cells": cells, "use": uses, "missing": missing})
     else:
-        click.echo("\n".join(_text(found, opened, sizes, uses)))
+        lines = [*_text(found, opened, sizes, uses), *(["", *missing.values()] if missing else [])]
+        click.echo("\n".join(lines))
 
 
 def _sizes(batches: str) -> list[int]:
     try:
-        sizes = [int(text) for text in batches.split(",")]
+        sizes = list(dict.fromkeys(int(text) for text in batches.split(",")))
     except ValueError:
         raise click.BadParameter(f"{batches!r} is not N,N", param_hint="--batch") from None
     if min(sizes) < 1:
@@ -78,17 +93,23 @@ def _sizes(batches: str) -> list[int]:
     return sizes
 
 
-def _picked(names: str | None) -> list[Runtime]:
-    """The runtimes that are named, which must be there, or all."""
+def _picked(names: str | None) -> tuple[list[Runtime], dict[str, str]]:
+    """The runtimes that are named, which must be there, or all that are; and why others are not, by their names."""
     from archspec.bench.base import chosen, runtimes
-    from archspec.export.base import need
+    from archspec.export.base import ExportFailed, need
 
-    if not names:
-        return [*runtimes().values()]
-    picked = chosen([name.strip() for name in names.split(",")])
-    for runtime in picked:
-        need(runtime.NEEDS, runtime.NAME)
-    return picked
+    if names is not None:
+        picked = chosen([name.strip() for name in names.split(",")])
+        for runtime in picked:
+            need(runtime.NEEDS, runtime.NAME)
+        return picked, {}
+    missing = {}
+    for runtime in runtimes().values():
+        try:
+            need(runtime.NEEDS, runtime.NAME)
+        except ExportFailed as error:
+            missing[runtime.NAME] = f"{error.message}: {error.help}"
+    return [runtime for name, runtime in runtimes().items() if name not in missing], missing
 
 
 def _measured(
@@ -137,11 +158,15 @@ def _text(
         titles = ["runtime", "network", "median ms", "middle half", "examples/s", "of predict_on_batch"]
         yield ""
         yield table_text([f"batch {size}", *titles[1:]], rows, 4)
-        for cell in cells:
-            if not cell.seconds:
-                yield f"{cell.runtime}, {cell.variant}: not measured, {cell.reason}"
+        yield from _reasons(cells)
         if use := uses.get(str(size)):
             yield f"use {use['runtime']} with {described(use['variant'])}: {use['how']}"
+
+
+def _reasons(cells: Sequence[Cell]) -> list[str]:
+    """Why some were not measured, each said once."""
+    said = [f"{c.runtime}, {c.variant}: not measured, {c.reason}" for c in cells if not c.seconds]
+    return list(dict.fromkeys(said))
 
 
 def _row(cell: Cell) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,8 +66,10 @@ def command(
     from archspec.cli.subject import open_subject
     from archspec.export.writing import find_format
 
-    with _told(output or Path(subject)):
-        format = find_format(name)
+    if int8 and tolerance is not None:
+        raise click.UsageError("integers are judged on examples: --tolerance does not go with --int8")
+    with export_errors(), run_errors():
+        format = find_format(name, int8)
         passes = _passes(name, optimise, also)
         opened = open_subject(subject, changes, limits, allow)
         path = _target(output, format, opened.name, force)
@@ -78,16 +79,6 @@ def command(
         print_json(done.exported.to_json() | ({"before": done.before, "after": done.after} if int8 else {}))
     else:
         click.echo(_text(done, opened.has_weights))
-
-
-@contextlib.contextmanager
-def _told(what: Path) -> Iterator[None]:
-    """What goes wrong, told plainly."""
-    try:
-        with export_errors(), run_errors():
-            yield
-    except OSError as error:
-        raise failure(f"cannot write {what}: {error.strerror or error}") from None
 
 
 def _passes(name: str, optimise: bool | None, also: str | None) -> Sequence[Pass]:
@@ -110,14 +101,21 @@ class _Done:
 def _exported(
     opened: Subject, source: Source, format: Format, path: Path, tolerance: float | None, examples: int
 ) -> _Done:
-    from archspec.export.writing import export
-
     if not source.int8:
-        return _Done(export(source, format, path, tolerance))
+        return _Done(_written(source, format, path, tolerance))
     judged = _Judged(opened, source, examples)
     before = judged.before()
-    exported = export(judged.source, format, path, tolerance)
+    exported = _written(judged.source, format, path, tolerance)
     return _Done(exported, before, judged.after(format, path))
+
+
+def _written(source: Source, format: Format, path: Path, tolerance: float | None) -> Exported:
+    from archspec.export.writing import export
+
+    try:
+        return export(source, format, path, tolerance)
+    except OSError as error:
+        raise failure(f"cannot write {path}: {error.strerror or error}") from None
 
 
 class _Judged:
@@ -129,7 +127,7 @@ class _Judged:
         from archspec.bench.examples import read_examples
 
         self.examples = read_examples(opened.architecture, opened.run)
-        self.source = replace(source, int8=True, samples=[self.examples.calibration(examples)])
+        self.source = replace(source, samples=[self.examples.calibration(examples)])
 
     def before(self) -> dict[str, float]:
         from archspec.export.formats.keras import keras_run
@@ -146,8 +144,8 @@ def _target(output: Path | None, format: Format, name: str, force: bool) -> Path
         raise click.UsageError(f"{format.NAME} is written into {format.SUFFIX} files, got {path}")
     for file in (path, *(path.with_suffix(suffix) for suffix in format.FILES)):
         check_target(file, force)
-    if path.is_dir() and (format.SUFFIX or not (path / "saved_model.pb").is_file()):
-        raise failure(f"{path} is a folder of something else, and is not replaced")
+        if file.is_dir() and (format.SUFFIX or not (file / "saved_model.pb").is_file()):
+            raise failure(f"{file} is a folder of something else, and is not replaced")
     return path
 
 

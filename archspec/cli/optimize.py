@@ -117,26 +117,32 @@ def _made(
 ) -> Done:
     """The network rewritten with its weights, compared, and written."""
     load_backend(opened.backend)
-    from archspec.build.weights import built, fresh
+    from archspec.build.weights import fresh
     from archspec.export.refused import proven
     from archspec.optimize.driver import run
 
     network = opened.network()
-    if network.weights is None and output is not None:
-        network = fresh(network.graph)
-    if not verify:
-        done = Done(run(network, level, passes))
+    found = proven(network, level, passes, tolerance=tolerance) if verify else None
+    if found and not found.proof.holds:
+        raise failure(f"the network cannot be compared with itself: {found.proof}")
+    if output is not None and network.weights is None:
+        refused = {name for name, _ in found.refused} if found else set()
+        optimized = run(fresh(network.graph), level, [each for each in passes if each.name not in refused])
     else:
-        found = proven(network, level, passes, tolerance=tolerance)
-        if not found.proof.holds:
-            raise failure(f"the network cannot be compared with itself: {found.proof}")
-        done = Done(found.optimized, found)
+        optimized = found.optimized if found else run(network, level, passes)
     if output is not None:
-        with written(output) as draft:
-            built(done.optimized.network).save(draft)
-            if opened.model is not None:
-                _put_back(draft, opened.model)
-    return done
+        _write(output, optimized, opened.model)
+    return Done(found.optimized if found else optimized, found)
+
+
+def _write(output: Path, optimized: Optimized, model: Path | None) -> None:
+    """As a file; of a saved model, with what cannot be read of it put back."""
+    from archspec.build.weights import built
+
+    with written(output) as draft:
+        built(optimized.network).save(draft)
+        if model is not None:
+            _put_back(draft, model)
 
 
 def _put_back(draft: Path, model: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archspec.export.base import ExportFailed, cannot_express
 from archspec.graph.ir import Graph, Node
 from archspec.layers.base import Layer
 
 if TYPE_CHECKING:
     import keras
 
+_LEGAL = re.compile(r"[A-Za-z0-9_.>-]*")  # of a scope within others
 LONGEST_UNROLLED = 200  # steps of a recurrent layer that are written out one by one
 
 
@@ -29,9 +32,11 @@ def signature(graph: Graph, batch: int | None = None) -> list[Any]:
 
 
 def serving(model: keras.Model, graph: Graph, batch: int | None = None, jit: bool = False) -> Any:
-    """A tf.function of the inputs, in their order, that gives the outputs by name."""
+    """A tf.function of the inputs, in their order, that gives the outputs by name. Raises ExportFailed."""
     import tensorflow as tf
 
+    if odd := next((name for name in graph.nodes if not _LEGAL.fullmatch(name)), None):
+        raise ExportFailed(f"TensorFlow has no layers of the name {odd!r}: rename it")
     names = list(graph.outputs)
 
     def serve(*inputs: Any) -> Any:
@@ -43,7 +48,7 @@ def serving(model: keras.Model, graph: Graph, batch: int | None = None, jit: boo
 
 
 def frozen(model: keras.Model, graph: Graph, batch: int | None = None) -> Any:
-    """The same with the weights as constants; gives the outputs as a list in their order."""
+    """The same with the weights as constants; gives the outputs as a list in their order. Raises ExportFailed."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -54,7 +59,11 @@ def frozen(model: keras.Model, graph: Graph, batch: int | None = None) -> Any:
         return [tf.identity(made[name], name=name_of_output(name)) for name in graph.outputs]
 
     function = tf.function(ordered, input_signature=signature(graph, batch), autograph=False)
-    return convert_variables_to_constants_v2(function.get_concrete_function())
+    made = convert_variables_to_constants_v2(function.get_concrete_function())
+    if left := [tensor.name for tensor in made.inputs[len(graph.inputs) :]]:
+        reason = "what it looks words up in is no constant"
+        raise cannot_express(graph, "a graph of constants", reason, places=" ".join(left))
+    return made
 
 
 def name_of_output(name: str) -> str:
@@ -62,18 +71,25 @@ def name_of_output(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_.-" else "_" for c in f"output_{name}")
 
 
-@contextlib.contextmanager
-def frozen_folder(model: keras.Model, graph: Graph, batch: int | None = None) -> Iterator[Path]:
-    """A SavedModel of the frozen function, its inputs and outputs by name, for converters that read files."""
+def frozen_serving(model: keras.Model, graph: Graph) -> Any:
+    """As `serving`, with the weights as constants, and whatever else layers hold besides weights."""
     import tensorflow as tf
 
-    function = frozen(model, graph, batch)
+    function = frozen(model, graph)
 
     def serve(*inputs: Any) -> Any:
         return dict(zip(graph.outputs, function(*inputs), strict=True))
 
+    return tf.function(serve, input_signature=signature(graph), autograph=False)
+
+
+@contextlib.contextmanager
+def frozen_folder(model: keras.Model, graph: Graph) -> Iterator[Path]:
+    """A SavedModel of the frozen function, its inputs and outputs by name, for converters that read files."""
+    import tensorflow as tf
+
     module = tf.Module()
-    module.serve = tf.function(serve, input_signature=signature(graph, batch), autograph=False)
+    module.serve = frozen_serving(model, graph)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # that of silu cannot be saved frozen
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=module.serve, options=options)

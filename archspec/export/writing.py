@@ -52,14 +52,21 @@ class Exported:
         }
 
 
-def find_format(name: str) -> Format:
-    """The format of this name, with all that it needs. Raises ExportFailed."""
+def find_format(name: str, int8: bool = False) -> Format:
+    """The format of this name, with all that it needs, and with integers if wanted. Raises ExportFailed."""
     known = formats()
     if name not in known:
         hint = did_you_mean(name, known) or f"the formats are {', '.join(known)}"
         raise ExportFailed(f"there is no format {name!r}", hint)
+    _check_int8(known[name], int8)
     need(known[name].NEEDS, name)
     return known[name]
+
+
+def _check_int8(format: Format, int8: bool) -> None:
+    if int8 and not format.INT8:
+        able = ", ".join(name for name, each in formats().items() if each.INT8)
+        raise ExportFailed(f"{format.NAME} is not written with int8", f"the formats with int8 are {able}")
 
 
 def export(source: Source, format: Format, path: Path, tolerance: float | None = None, seed: int = 0) -> Exported:
@@ -68,9 +75,7 @@ def export(source: Source, format: Format, path: Path, tolerance: float | None =
     Integers are not compared: their accuracy is measured on real examples. Nothing is left behind, and what was there
     stays, where anything fails. Raises ExportFailed, OSError.
     """
-    if source.int8 and not format.INT8:
-        able = ", ".join(name for name, each in formats().items() if each.INT8)
-        raise ExportFailed(f"{format.NAME} is not written with int8", f"the formats with int8 are {able}")
+    _check_int8(format, source.int8)
     inputs = random_inputs(source.graph, BATCH, seed)
     expected = keras_run(source.original or source.model, list(source.graph.outputs))(inputs)
     with _draft(path, format) as draft:
@@ -78,15 +83,16 @@ def export(source: Source, format: Format, path: Path, tolerance: float | None =
         found = format.open(draft, source)(inputs)
         uncompared = tuple(sorted(random_outputs(source.graph)))
         errors = {n: relative_error(v, found[n]) for n, v in expected.items() if n not in uncompared}
-        usual = default_tolerance(source.graph)
-        if tolerance is None:
-            tolerance = (
-                usual if max(errors.values(), default=0.0) <= usual else tolerated(source.network, inputs, expected)
-            )
-        exported = Exported(path, format.NAME, {}, errors, None if source.int8 else tolerance, uncompared)
+        if source.int8:
+            tolerance = None
+        elif tolerance is None:
+            tolerance = default_tolerance(source.graph)
+            if max(errors.values(), default=0.0) > tolerance:
+                tolerance = tolerated(source.network, inputs, expected)
+        exported = Exported(path, format.NAME, {}, errors, tolerance, uncompared)
         _check(exported, found)
         files = _sizes(draft.parent)
-    return Exported(path, format.NAME, files, errors, exported.tolerance, uncompared)
+    return Exported(path, format.NAME, files, errors, tolerance, uncompared)
 
 
 def _check(exported: Exported, found: Mapping[str, Array]) -> None:

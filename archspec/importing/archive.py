@@ -1,56 +1,89 @@
-"""The config of a `.keras` file: the one text in the archive that is read. Weights and code are left alone."""
+"""The archive that a `.keras` file is, and the texts in it. Code is left alone."""
 
 from __future__ import annotations
 
 import json
+import lzma
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 CONFIG = "config.json"
 HDF5 = b"\x89HDF\r\n\x1a\n"  # how files of Keras 2 began
 MOST_BYTES = 256 * 1024 * 1024  # a config of 100,000 layers takes about 100 MiB
+# What zipfile raises for an archive that is damaged, encrypted, or packed in a way that it does not know.
+_DAMAGED = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
+    RuntimeError, ValueError,
+)  # fmt: skip
 
 
 class ImportFailed(ValueError):
     """A model cannot be read. The message says why."""
 
 
-def read_config(path: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """The config in a `.keras` file. Raises ImportFailed."""
+@contextmanager
+def unpacked(path: str | Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; whatever is wrong with it is told. Raises ImportFailed."""
     try:
-        with open(path, "rb") as file:
-            if file.read(len(HDF5)) == HDF5:
-                raise ImportFailed(f"{path} is an HDF5 file: load it in Keras and save it as .keras")
-        with zipfile.ZipFile(path) as archive, archive.open(CONFIG) as file:
-            text = file.read(most_bytes + 1)  # never more, whatever the archive says of its size
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except ImportFailed:
+        raise
     except OSError as error:
         raise ImportFailed(f"cannot read {path}: {error.strerror or error}") from None
-    except KeyError:
-        raise ImportFailed(f"{path} has no {CONFIG}: it is no Keras model") from None
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, EOFError, NotImplementedError) as error:
-        raise ImportFailed(f"{path} is no .keras file (of Keras 3): {error}") from None
-    if len(text) > most_bytes:
-        raise ImportFailed(f"the config in {path} is larger than {most_bytes:,} bytes")
+    except _DAMAGED as error:
+        raise ImportFailed(f"{path} is no .keras file (of Keras 3), or damaged: {error}") from None
+
+
+def read_config(path: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+    """The config in a `.keras` file. Raises ImportFailed."""
+    if is_hdf5(path):
+        raise ImportFailed(f"{path} is an HDF5 file: load it in Keras and save it as .keras")
+    text = _member(path, CONFIG, f"the config in {path}", most_bytes)
+    if text is None:
+        raise ImportFailed(f"{path} has no {CONFIG}: it is no Keras model")
     return parse_config(text, str(path))
 
 
 def read_vocabulary(path: str | Path, place: str, most_bytes: int = MOST_BYTES) -> list[str] | None:
     """The tokens that a layer learnt by adapting, which the file has beside its config; None where it has none."""
     name = f"assets/{place}/vocabulary.txt"
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-            data = file.read(most_bytes + 1)
-        lines = data.decode().splitlines()
-    except KeyError:
+    data = _member(path, name, f"{name} in {path}", most_bytes)
+    if data is None:
         return None
-    except (OSError, ValueError, zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError) as error:
+    try:
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError as error:
         raise ImportFailed(f"{name} in {path} cannot be read: {error}") from None
-    if len(data) > most_bytes:
-        raise ImportFailed(f"{name} in {path} is larger than {most_bytes:,} bytes")
     while lines and not lines[-1]:
         lines.pop()
     return lines
+
+
+def _member(path: str | Path, name: str, told: str, most_bytes: int) -> bytes | None:
+    """What the archive has under a name, None where it has none. Raises ImportFailed, also where that is too large."""
+    with unpacked(path) as archive:
+        if name not in archive.namelist():
+            return None
+        with archive.open(name) as file:
+            data = file.read(most_bytes + 1)  # never more, whatever the archive says of its size
+    if len(data) > most_bytes:
+        raise ImportFailed(f"{told} is larger than {most_bytes:,} bytes")
+    return data
+
+
+def is_hdf5(path: str | Path) -> bool:
+    """Whether the file is an HDF5 file by its first bytes. Raises ImportFailed."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(HDF5)) == HDF5
+    except OSError as error:
+        raise ImportFailed(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def parse_config(text: str | bytes, name: str) -> dict[str, Any]:

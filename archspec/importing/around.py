@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from archspec.importing.archive import CONFIG, ImportFailed, read_config
 from archspec.importing.calls import Call, Ref
 from archspec.importing.network import ExactReader, read_exactly
 from archspec.importing.places import layer_places
-from archspec.importing.stored import WEIGHTS, weights_file
+from archspec.importing.stored import WEIGHTS, inside, weights_file
 
 if TYPE_CHECKING:
     import h5py
@@ -30,13 +30,13 @@ FORMULA = "archspec>Formula"
 def put_back(saved: str | Path, original: str | Path) -> None:
     """Puts the layers of the original, for which others stand in the saved model, in their places; in that file.
 
-    Functions that are formulas there become the functions of the original, so that Keras alone can load them.
-    Raises ImportFailed.
+    Functions that are formulas there become the functions of the original, so that Keras alone can load them, and
+    inputs and outputs stand in lists and mappings as there. Raises ImportFailed.
     """
     config = read_config(saved)
     before = layer_places(config["config"])
     entries = [data for data in config["config"]["layers"] if id(data) in before]
-    reader = read_exactly(original)[1]
+    graph, reader = read_exactly(original)
     sources: dict[int, str] = {}  # place in the original by the entry's id
     changed = False
     for data in entries:
@@ -47,13 +47,28 @@ def put_back(saved: str | Path, original: str | Path) -> None:
         elif call := _function(data, reader):
             _replace(data, [call])
             changed = True
-    if not changed:
-        return
-    after = layer_places(config["config"])
-    moves = [(before[id(data)], after[id(data)], sources.get(id(data))) for data in entries if id(data) in after]
-    with weights_file(saved) as file, weights_file(original) if sources else nullcontext() as old:
-        weights = _weights(file, old, moves)
-    _write(Path(saved), {CONFIG: json.dumps(config).encode(), WEIGHTS: weights})
+    texts = {}
+    if changed:
+        after = layer_places(config["config"])
+        moves = [(before[id(data)], after[id(data)], sources.get(id(data))) for data in entries if id(data) in after]
+        with weights_file(saved) as file, weights_file(original) if sources else nullcontext() as old:
+            texts[WEIGHTS] = _weights(file, old, moves)
+    if _restructured(config["config"], graph.outputs, *reader.structure) or changed:
+        _write(Path(saved), {CONFIG: json.dumps(config).encode(), **texts})
+
+
+def _restructured(config: dict[str, Any], outputs: Collection[str], ends: Any, results: Any) -> bool:
+    """Gives a model its inputs and outputs in the lists and mappings in which the original has them; whether it did."""
+    before = config["input_layers"], config["output_layers"]
+    inputs, made = before
+    inputs = [inputs] if isinstance(inputs[0], str) else inputs
+    by_name = isinstance(results, Mapping) and all(isinstance(one, Ref) for one in results.values())
+    named = made if isinstance(made, Mapping) else dict.fromkeys(outputs, made)
+    config["input_layers"] = _filled(ends, iter(inputs))
+    config["output_layers"] = _filled(
+        results, iter([named[name] for name in (sorted(outputs) if by_name else outputs)])
+    )
+    return before != (config["input_layers"], config["output_layers"])
 
 
 def _function(data: Mapping[str, Any], reader: ExactReader) -> Call | None:
@@ -115,24 +130,27 @@ def _weights(file: h5py.File, old: h5py.File | None, moves: Sequence[tuple[str, 
         made.create_group("layers")
         for place, new, source in moves:
             origin, path = (file, place) if old is None or source is None else (old, source)
-            if path in origin:
-                _check_inside(origin, path)
+            found = inside(origin, path, path)
+            if found is not None:
+                _check_inside(found, path)
                 origin.copy(path, made, new)
     return data.getvalue()
 
 
-def _check_inside(file: h5py.File, path: str) -> None:
+def _check_inside(group: Any, path: str) -> None:
     """Raises ImportFailed for what does not lie in the file itself."""
     import h5py
 
-    def visit(name: str) -> None:
+    def outside(name: str) -> str | None:  # h5py loses what is raised in here, and stops at the first answer
         link = group.get(name, getlink=True)
         found = group[name] if isinstance(link, h5py.HardLink) else None
-        if found is None or (isinstance(found, h5py.Dataset) and (found.is_virtual or found.external)):
-            raise ImportFailed(f"{path}/{name} does not lie in the file itself")
+        is_elsewhere = isinstance(found, h5py.Dataset) and (found.is_virtual or found.external)
+        return name if found is None or is_elsewhere else None
 
-    group = file[path]
-    group.visit_links(visit)
+    if not isinstance(group, h5py.Group):
+        raise ImportFailed(f"{path} is no group of the weights' file")
+    if name := group.visit_links(outside):
+        raise ImportFailed(f"{path}/{name} does not lie in the file itself")
 
 
 def _write(path: Path, texts: Mapping[str, bytes]) -> None:

@@ -38,10 +38,6 @@ class Unknown(Exception):
     """The catalogue has no layer that computes the same. The message says why, and reads on from the layer's name."""
 
 
-class Quantised(Unknown):
-    """The layer's numbers are whole ones with scales, which no layer of the catalogue has."""
-
-
 def exact_layer(name: str, config: Mapping[str, Any], call: Mapping[str, Any]) -> Layer:
     """The layer of a class's name, its config and the arguments of its call. Raises Unknown."""
     if name in REFUSED:
@@ -49,6 +45,7 @@ def exact_layer(name: str, config: Mapping[str, Any], call: Mapping[str, Any]) -
     cls = find_layer(name)
     if cls is None:
         raise Unknown("the catalogue has no layer of this name")
+    dtype = policy(config.get("dtype"))  # first, as quantised layers have other arguments, too
     given = {key: value for key, value in config.items() if key not in _ELSEWHERE}
     if cls is Bidirectional:
         given |= {key: _without_zeroing(given[key]) for key in ("layer", "backward_layer") if given.get(key)}
@@ -58,8 +55,8 @@ def exact_layer(name: str, config: Mapping[str, Any], call: Mapping[str, Any]) -
     arguments |= {key: _argument(key, value) for key, value in call.items()}
     if cls is InputLayer:
         arguments["shape"] = (config.get("batch_shape") or config.get("batch_input_shape") or [None])[1:]
-        arguments["dtype"] = policy(config.get("dtype")) or _FLOAT32
-    elif (dtype := policy(config.get("dtype"))) and cls.model_fields["dtype"].annotation is not type(None):
+        arguments["dtype"] = dtype or _FLOAT32
+    elif dtype and cls.model_fields["dtype"].annotation is not type(None):
         arguments["dtype"] = dtype
     return _validated(cls, arguments)
 
@@ -152,11 +149,11 @@ def policy(value: Any) -> str | None:
         inner = inner if isinstance(inner, Mapping) else {}
         name = inner.get("name")
         if "Quantized" in str(value.get("class_name")) or "mode" in inner:
-            raise Quantised(_quantized(str(inner.get("mode") or name)))
+            raise Unknown(_quantized(str(inner.get("mode") or name)))
         if value.get("class_name") == "DTypePolicyMap":
             return _common(inner)
     if isinstance(name, str) and _QUANTIZED.search(name):
-        raise Quantised(_quantized(name))
+        raise Unknown(_quantized(name))
     if name is None or name == _FLOAT32:
         return None
     if not isinstance(name, str):

@@ -59,7 +59,7 @@ def foreign(name: str, config: Mapping[str, Any], outputs: Sequence[TensorType],
     settings = {key: plain(value) for key, value in config.items() if key not in _ELSEWHERE and value is not None}
     text = value_text(settings)[1:-1]
     shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
-    return _foreign_class(_class_name(name), tuple(outputs))(settings=shown, place=place)
+    return _foreign_class(writable(name) or "Layer", tuple(outputs))(settings=shown, place=place)
 
 
 def unknown(graph: Graph) -> tuple[str, ...]:
@@ -67,9 +67,9 @@ def unknown(graph: Graph) -> tuple[str, ...]:
     return tuple(sorted({type(n.layer).__name__ for n in graph.nodes.values() if isinstance(n.layer, Foreign)}))
 
 
-def _class_name(name: str) -> str:
-    """A name that Python takes for a class: without the zeros and lone surrogates that it refuses."""
-    return name.replace("\0", "").encode(errors="replace").decode() or "Layer"
+def writable(name: str) -> str:
+    """A name that Python takes for a class, and a terminal for a text: without zeros and lone surrogates."""
+    return name.replace("\0", "").encode(errors="replace").decode()
 
 
 def catalogued(name: str, config: Mapping[str, Any], call: Mapping[str, Any]) -> Layer | None:

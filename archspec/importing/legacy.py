@@ -7,14 +7,13 @@ one after the other: first all that are trained, then the others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Graph
-from archspec.importing.archive import HDF5, MOST_BYTES, ImportFailed, parse_config
+from archspec.importing.archive import MOST_BYTES, ImportFailed, parse_config
 from archspec.importing.calls import text
-from archspec.importing.stored import need_room, weight
+from archspec.importing.stored import inside, need_room, weight
 from archspec.layers.base import WeightSpec
 
 if TYPE_CHECKING:
@@ -23,28 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[np.generic]
-
-
-def is_legacy(path: str | Path) -> bool:
-    """Whether the file is an HDF5 file by its first bytes. Raises ImportFailed."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(HDF5)) == HDF5
-    except OSError as error:
-        raise ImportFailed(f"cannot read {path}: {error.strerror or error}") from None
-
-
-@contextmanager
-def legacy_file(path: str | Path) -> Iterator[h5py.File]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except ImportFailed:
-        raise
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ImportFailed(f"{path} cannot be read: {error}") from None
 
 
 def legacy_config(file: h5py.File, path: str | Path) -> dict[str, Any]:
@@ -89,7 +66,8 @@ def _layer(file: h5py.File, name: str, specs: Sequence[tuple[str, int, WeightSpe
     if not specs:
         return {}
     group = f"model_weights/{name}"
-    paths = _names(file[group].attrs, "weight_names") if group in file else []
+    found = inside(file, group, f"the layer {name}")
+    paths = [] if found is None else _names(found.attrs, "weight_names")
     if len(paths) != len(specs):
         raise ImportFailed(f"the layer {name} has {len(paths)} weights in the file, and needs {len(specs)}")
     return {

@@ -78,14 +78,16 @@ class _Meanings:
 
     def mask(self, ref: Ref) -> Meaning:
         """The mask that Keras gives the tensor; None where there is none, or none that is known here."""
-        way: list[tuple[str, int, int]] = []
+        way: dict[tuple[str, int, int], None] = {}
         found: Meaning = None
         while True:
             key = (ref.layer, ref.index, ref.output)
             if key in self._masks:
                 found = self._masks[key]
                 break
-            way.append(key)
+            if key in way:  # a circle, which is told when the calls are put in order
+                break
+            way[key] = None
             call = self._calls.get((ref.layer, ref.index))
             source = call.args[0] if call and call.args else None
             if call is None or call.is_operation or not isinstance(source, Ref):

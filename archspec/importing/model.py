@@ -9,7 +9,7 @@ from typing import Any
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
 from archspec.importing.archive import ImportFailed, parse_config, read_config
 from archspec.importing.calls import Call, calls_of, drop_computed_masks, flat, is_model, options, tensors, text
-from archspec.importing.layers import Tensor, catalogued, foreign, operation
+from archspec.importing.layers import Tensor, catalogued, foreign, operation, writable
 from archspec.importing.repeats import Place, scopes
 from archspec.language.limits import Limits, over
 from archspec.layers.base import Layer, group_inputs, tensor_parameters
@@ -79,7 +79,9 @@ class Reader:
         except RecursionError:
             raise ImportFailed("the models are nested too deeply") from None
         nodes = {name: self.nodes[name] for name in self.inputs} | self.nodes
-        return Graph(text(config["config"].get("name")) or "model", nodes, tuple(self.inputs), _named(outputs))
+        return Graph(
+            writable(text(config["config"].get("name"))) or "model", nodes, tuple(self.inputs), _named(outputs)
+        )
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """What there is to do before a model's layers are made."""

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
-from archspec.importing.archive import ImportFailed, read_config, read_vocabulary
+from archspec.importing.archive import ImportFailed, is_hdf5, read_config, read_vocabulary
 from archspec.importing.calls import Call, calls_of, flat, is_keras_model, tensors
-from archspec.importing.exact import Quantised, Unknown
-from archspec.importing.layers import foreign
-from archspec.importing.legacy import is_legacy, legacy_config, legacy_file, legacy_weights
+from archspec.importing.exact import Unknown
+from archspec.importing.layers import foreign, writable
+from archspec.importing.legacy import legacy_config, legacy_weights
 from archspec.importing.masks import drop_implicit
 from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges, need_model
 from archspec.importing.places import layer_places
 from archspec.importing.readings import Reading, reading
-from archspec.importing.stored import read_weights, weights_file
+from archspec.importing.stored import hdf5_file, read_weights, weights_file
 from archspec.language.limits import Limits, over
 from archspec.layers.base import Layer, group_inputs, tensor_parameters
 from archspec.layers.core import InputLayer, Masking
@@ -65,13 +65,13 @@ def read_network(path: str | Path, limits: Limits = Limits(), around: bool = Fal
     Raises ImportFailed.
     """
     graph, reader = read_exactly(path, limits)
-    old = is_legacy(path)
+    old = is_hdf5(path)
     if reader.opaque and (old or not around):
         shown = "; ".join(map(str, reader.opaque[:_TOLD]))
         more = f"; and {len(reader.opaque) - _TOLD} more" if len(reader.opaque) > _TOLD else ""
         raise ImportFailed(f"{path} has layers that the catalogue does not know: {shown}{more}")
     if old:
-        with legacy_file(path) as file:
+        with hdf5_file(path, str(path)) as file:
             config = legacy_config(file, path)["config"]
             return graph, legacy_weights(file, graph, reader.places_of_nodes, reader.order, config)
     with weights_file(path) as file:
@@ -85,9 +85,9 @@ def opaque(path: str | Path, limits: Limits = Limits()) -> tuple[Opaque, ...]:
 
 def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, ExactReader]:
     """The graph, and the reader, which knows more of it."""
-    if is_legacy(path):
+    if is_hdf5(path):
         reader = ExactReader(limits, lambda place: None)
-        with legacy_file(path) as file:
+        with hdf5_file(path, str(path)) as file:
             config = legacy_config(file, path)
         return reader.read(config), reader
     reader = ExactReader(limits, lambda place: read_vocabulary(path, place))
@@ -96,7 +96,8 @@ def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, Ex
 
 class ExactReader(Reader):
     """Reads a config exactly. `opaque`: what could not be; `places_of_nodes`: where the file keeps their weights;
-    `functions`: the nodes that are a formula here and a function of keras.ops in the file.
+    `functions`: the nodes that are a formula here and a function of keras.ops in the file; `structure`: the inputs and
+    the outputs in the file's lists and mappings.
 
     `vocabulary` gives the tokens that the file has for a layer beside its config.
     """
@@ -107,6 +108,7 @@ class ExactReader(Reader):
         self.opaque: list[Opaque] = []
         self.opaque_calls: dict[str, list[Call]] = {}
         self.functions: dict[str, tuple[Formula, Call]] = {}
+        self.structure: tuple[Any, Any] = (None, None)
         self.places_of_nodes: dict[str, str] = {}
         self._places: Mapping[int, str] = {}
         self._owners: dict[str, str] = {}  # the node that makes the weights of a place in the file
@@ -139,7 +141,10 @@ class ExactReader(Reader):
         return found
 
     def calls(self, config: Mapping[str, Any]) -> tuple[list[Call], Any, Any]:
-        return calls_of(config, drop_implicit)
+        calls, ends, results = calls_of(config, drop_implicit)
+        if self.structure == (None, None):  # the outermost model's come first
+            self.structure = ends, results
+        return calls, ends, results
 
     def places(self, calls: Sequence[Call]) -> Mapping[Call, tuple[tuple[str, ...], tuple[Use, ...], str]]:
         """Keras's own names; a layer's further calls are numbered past them."""
@@ -183,8 +188,6 @@ class ExactReader(Reader):
         try:
             found = reading(call, [self._type(edge) for edge in edges], any(edge in self._masked for edge in edges))
             return self._read(call, found, made, blank)
-        except Quantised as error:
-            raise ImportFailed(f"the layer {blank.name} cannot be read: {error}") from None
         except Unknown as error:
             return self._opaque(call, blank, str(error))
 
@@ -285,7 +288,9 @@ class ExactReader(Reader):
 
 
 def _name(name: str) -> str:
-    """Keras's name; Keras 3 has no slashes in names, scopes have no empty parts."""
+    """Keras's name; Keras 3 has no slashes in names, scopes have no empty parts. Raises ImportFailed."""
+    if name != writable(name):
+        raise ImportFailed(f"a layer has a name that no file can hold: {name!r:.80}")
     name = name.replace("/", "_") or "layer"
     return name if all(name.split(".")) else name.replace(".", "_")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Graph
-from archspec.importing.archive import ImportFailed
+from archspec.importing.archive import ImportFailed, unpacked
 from archspec.importing.places import weight_places
 from archspec.layers.base import WeightSpec
 
@@ -31,23 +30,32 @@ LARGE_BYTES = 64 * 1024**2
 @contextmanager
 def weights_file(path: str | Path, most_bytes: int = MOST_BYTES) -> Iterator[h5py.File]:
     """The HDF5 file inside a `.keras` file. Raises ImportFailed."""
+    with unpacked(path) as archive:
+        if WEIGHTS not in archive.namelist():
+            raise ImportFailed(f"{path} has no {WEIGHTS}: its weights are missing")
+        entry = archive.getinfo(WEIGHTS)
+        packed = entry.file_size > LARGE_BYTES and entry.file_size > 100 * entry.compress_size
+        if entry.file_size > most_bytes or packed:
+            raise ImportFailed(
+                f"{WEIGHTS} in {path} would unpack to {entry.file_size:,} bytes from {entry.compress_size:,}"
+            )
+        data = io.BytesIO(archive.read(entry))
+    with hdf5_file(data, f"the weights in {path}") as file:
+        yield file
+
+
+@contextmanager
+def hdf5_file(source: Any, told: str) -> Iterator[h5py.File]:
+    """A file of h5py's, which says in many ways that something in it is damaged. Raises ImportFailed."""
     import h5py
 
     try:
-        with zipfile.ZipFile(path) as archive:
-            entry = archive.getinfo(WEIGHTS)
-            packed = entry.file_size > LARGE_BYTES and entry.file_size > 100 * entry.compress_size
-            if entry.file_size > most_bytes or packed:
-                raise ImportFailed(
-                    f"{WEIGHTS} in {path} would unpack to {entry.file_size:,} bytes from {entry.compress_size:,}"
-                )
-            data = io.BytesIO(archive.read(entry))
-        with h5py.File(data, "r") as file:
+        with h5py.File(source, "r") as file:
             yield file
-    except KeyError:
-        raise ImportFailed(f"{path} has no {WEIGHTS}: its weights are missing") from None
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ImportFailed(f"the weights in {path} cannot be read: {error}") from None
+    except ImportFailed:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ImportFailed(f"{told} cannot be read: {error}") from None
 
 
 def read_weights(file: h5py.File, graph: Graph, places: Mapping[str, str]) -> dict[str, tuple[Array, ...]]:
@@ -93,7 +101,19 @@ def weight(file: h5py.File, path: str, spec: WeightSpec, name: str) -> Array:
 
 
 def _dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset | None:
-    """An array that lies in the file itself: links and outside storage would read whatever else is on the disk."""
+    """An array that lies in the file itself."""
+    import h5py
+
+    found = inside(file, path, f"the weight {name}")
+    if found is not None and (
+        not isinstance(found, h5py.Dataset) or found.shape is None or found.is_virtual or found.external
+    ):
+        raise ImportFailed(f"the weight {name} is no array in the file itself")
+    return found
+
+
+def inside(file: h5py.File, path: str, told: str) -> Any:
+    """What lies at a path, None where nothing does: links would read whatever else is on the disk."""
     import h5py
 
     found: Any = file
@@ -102,10 +122,8 @@ def _dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset | None:
         if link is None:
             return None
         if not isinstance(link, h5py.HardLink):
-            raise ImportFailed(f"the weight {name} is a link in the file, which is not followed")
+            raise ImportFailed(f"{told} is a link in the file, which is not followed")
         found = found[part]
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise ImportFailed(f"the weight {name} is no array in the file itself")
     return found
 
 

@@ -16,7 +16,6 @@ from archspec.bench.base import Runtime, Timed
 from archspec.export.base import ExportFailed, Run, Source, short
 from archspec.optimize.network import Array
 
-TIMEOUT_S = 600  # until the first call is compiled
 _WORKER = "from archspec.bench.worker import main; main()"
 
 

@@ -9,11 +9,15 @@ from typing import Any
 from archspec.bench.base import Runtime, Timed, timed
 from archspec.export.base import Run, Source
 from archspec.export.formats.keras import keras_run
+from archspec.export.functions import tensors
 from archspec.optimize.network import Array
 
 
 def _given(inputs: Sequence[Array]) -> Any:
-    return list(inputs) if len(inputs) > 1 else inputs[0]
+    """As `predict` takes them: texts as tensors, numbers as arrays."""
+    texts = any(x.dtype == object for x in inputs)
+    given = tensors(inputs) if texts else list(inputs)
+    return given if len(given) > 1 else given[0]
 
 
 class Predict(Runtime):

@@ -7,15 +7,20 @@ from contextlib import ExitStack
 from typing import Any
 
 from archspec.bench.base import Runtime, Timed, timed
-from archspec.export.base import Run, Source, cannot_express
+from archspec.export.base import ExportFailed, Run, Source, cannot_express, short
 from archspec.export.functions import frozen, serving, signature, tensors
 from archspec.optimize.network import Array
 from archspec.start import quiet
 
 
 def _prepared(function: Callable[..., Any], names: Sequence[str], inputs: Sequence[Array]) -> tuple[Run, Timed]:
+    import tensorflow as tf
+
     def run(values: Sequence[Array]) -> Mapping[str, Array]:
-        made = function(*tensors(values))
+        try:
+            made = function(*tensors(values))
+        except tf.errors.OpError as error:
+            raise ExportFailed(f"TensorFlow cannot run it: {short(error.message)}") from error
         given = made if isinstance(made, dict) else dict(zip(names, made, strict=True))
         return {name: value.numpy() for name, value in given.items()}
 

@@ -39,7 +39,8 @@ def fold(code: str, indent: str) -> list[str]:
 
 
 def docstring(text: str, indent: str) -> Iterator[str]:
-    """The text in triple quotes."""
+    """The text in triple quotes, without characters that no source can have."""
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
     text = text.replace("\\", "\\\\").replace('"""', "'''")
     text = f"{text} " if text.endswith('"') else text
     if len(f'{indent}"""{text}"""') <= WIDTH and "\n" not in text:
@@ -48,7 +49,10 @@ def docstring(text: str, indent: str) -> Iterator[str]:
     lines = [
         line
         for paragraph in text.split("\n")
-        for line in textwrap.wrap(paragraph, WIDTH, initial_indent=indent, subsequent_indent=indent) or [""]
+        for line in textwrap.wrap(
+            paragraph, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
+        )
+        or [""]
     ]
     yield f'{indent}"""{lines[0].strip()}'
     yield from lines[1:]

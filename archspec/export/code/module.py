@@ -48,8 +48,12 @@ if __name__ == "__main__":
 """
 
 
+# Names stand in f-strings, where these would be code: names in a saved model are whatever its author chose.
+_FORBIDDEN = frozenset("\"'\\{}")
+
+
 class Unwritable(ValueError):
-    """A network that Python code cannot say: a layer of it is not known."""
+    """A network that Python code cannot say: a layer of it is not known, or has a name that is none."""
 
 
 def python_code(graph: Graph, about: str = "", descriptions: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -59,6 +63,9 @@ def python_code(graph: Graph, about: str = "", descriptions: Mapping[str, str] =
     """
     if foreign := unknown(graph):
         raise Unwritable(f"Python code cannot be written for layers that archspec does not know: {', '.join(foreign)}")
+    for name in graph.nodes:
+        if not name.isprintable() or not _FORBIDDEN.isdisjoint(name):
+            raise Unwritable(f"Python code cannot be written for a layer of the name {name!r}: rename it")
     made, top = functions(graph, scope_tree(graph))
     whole = Function("build_model", top, 1, inputs=[])
     whole.closed = {(place, key): value for place, item in enumerate(top.items) for key, value in item.values.items()}

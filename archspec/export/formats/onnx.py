@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from archspec.export.base import Format, Run, Source, cannot_express
-from archspec.export.functions import serving, signature
+from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
+from archspec.export.functions import frozen_serving, serving, signature
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array
 from archspec.start import quiet
@@ -33,7 +33,7 @@ class Onnx(Format):
         try:
             with quiet():
                 made, _ = tf2onnx.convert.from_function(
-                    serving(source.model, source.graph), signature(source.graph), opset=OPSET,
+                    _function(source), signature(source.graph), opset=OPSET,
                     custom_op_handlers={"Erfc": (_erfc, [])},
                 )  # fmt: skip
         except (ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:
@@ -52,6 +52,19 @@ class Onnx(Format):
         return onnx_run(session(path, source.graph), source)
 
 
+def _function(source: Source) -> Any:
+    """With its variables, which tf2onnx finds; frozen where layers hold other tensors, as the mean of Normalization,
+
+    which it takes for inputs. Loops over lists do not get through it when they are frozen.
+    """
+    import tensorflow as tf
+
+    serve = serving(source.model, source.graph)
+    held = serve.get_concrete_function().graph.external_captures
+    others = any(tensor.dtype != tf.resource for tensor in held)
+    return frozen_serving(source.model, source.graph) if others else serve
+
+
 def session(path: Path, graph: Graph) -> Any:
     """The file in ONNX Runtime. Raises ExportFailed where it has no such operation."""
     import onnxruntime
@@ -66,12 +79,17 @@ def session(path: Path, graph: Graph) -> Any:
 
 
 def onnx_run(opened: Any, source: Source) -> Run:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
     names, outputs = list(source.graph.inputs), list(source.graph.outputs)
     there = {value.name for value in opened.get_inputs()}  # an input that nothing depends on is left out
 
     def run(inputs: Sequence[Array]) -> Mapping[str, Array]:
         given = {name: value for name, value in zip(names, inputs, strict=True) if name in there}
-        return dict(zip(outputs, opened.run(outputs, given), strict=True))
+        try:
+            return dict(zip(outputs, opened.run(outputs, given), strict=True))
+        except (state.Fail, state.InvalidArgument, state.NotImplemented, state.RuntimeException) as error:
+            raise ExportFailed(f"ONNX Runtime cannot run it: {short(str(error))}") from error
 
     return run
 

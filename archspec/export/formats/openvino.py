@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
+from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
 from archspec.export.functions import frozen, unrolled
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array, Network
@@ -35,8 +35,11 @@ class OpenVino(Format):
         import openvino
 
         made = converted(source)
-        with quiet():
-            openvino.save_model(made, str(path), compress_to_fp16=False)
+        try:
+            with quiet():
+                openvino.save_model(made, str(path), compress_to_fp16=False)
+        except RuntimeError as error:  # as on a full disk, of which it says nothing
+            raise ExportFailed(f"OpenVINO cannot save it: {short(str(error))}", "is there room on the disk?") from error
 
     def open(self, path: Path, source: Source) -> Run:
         import openvino
@@ -62,6 +65,8 @@ def converted(source: Source) -> Any:
             by_tensor[tensor.name].set_names({name})
     places = {name: port for port in made.outputs for name in port.get_names()}
     for name, tensor in zip(graph.outputs, function.outputs, strict=True):
+        if tensor.name not in places:  # it has one port for what is given twice, or goes straight through
+            raise ExportFailed(f"OpenVINO has no output {name} of its own: it is the same as another, or an input")
         places[tensor.name].set_names({name})
     return made
 

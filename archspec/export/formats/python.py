@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archspec.export.base import ExportFailed, Format, Run, Source, short
 from archspec.export.code import Unwritable, python_code
 from archspec.export.formats.keras import keras_run
+
+if TYPE_CHECKING:
+    import keras
 
 WEIGHTS = ".weights.h5"
 
@@ -34,15 +39,22 @@ class Python(Format):
 
     def open(self, path: Path, source: Source) -> Run:
         """The model that the code builds, with the weights of the file, or those that are compared with."""
+        from archspec.build.weights import finish
+
         try:
             model = runpy.run_path(str(path))["build_model"]()
         except (ValueError, TypeError) as error:  # layers that work in a spec alone, such as Equalization
             raise ExportFailed(f"Keras cannot build the network by itself: {short(str(error))}") from error
-        told = [(w.path, tuple(w.shape), w.dtype) for w in model.weights]
-        wanted = [(w.path, tuple(w.shape), w.dtype) for w in source.model.weights]
-        assert told == wanted, "the code has other weights than the network"
+        assert _weights(model) == _weights(source.model), "the code has other weights than the network"
         if source.has_weights:
             model.load_weights(path.with_suffix(WEIGHTS))
         else:
             model.set_weights(source.model.get_weights())
+            finish(model)
         return keras_run(model, list(source.graph.outputs))
+
+
+def _weights(model: keras.Model) -> list[tuple[str, tuple[int, ...], str]]:
+    """Keras numbers the layers inside of others anew for each model that a process makes."""
+    parts = [(*w.path.partition("/"), tuple(w.shape), w.dtype) for w in model.weights]
+    return [(name + re.sub(r"_\d+(?=/)", "", rest), shape, dtype) for name, _, rest, shape, dtype in parts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from archspec.export.base import Format, Run, Source
+from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
 from archspec.export.functions import serving, tensors
 from archspec.optimize.network import Array
 from archspec.start import quiet
@@ -23,8 +23,14 @@ class SavedModel(Format):
         module = tf.Module()
         module.model = source.model
         module.serve = serving(source.model, source.graph)
-        with quiet():
-            tf.saved_model.save(module, str(path), signatures=module.serve)
+        module.states = [variable.value for variable in source.model.non_trainable_variables]  # of seeds, too
+        try:
+            with quiet():
+                tf.saved_model.save(module, str(path), signatures=module.serve)
+        except ValueError as error:  # as names of inputs that Python has not
+            raise cannot_express(source.graph, "SavedModel", error) from error
+        except tf.errors.OpError as error:  # as on a full disk
+            raise ExportFailed(f"TensorFlow cannot save it: {short(error.message.rpartition('; ')[2])}") from error
 
     def open(self, path: Path, source: Source) -> Run:
         import tensorflow as tf
