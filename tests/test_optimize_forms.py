@@ -63,6 +63,7 @@ def test_a_form_keeps_function_and_gradients_and_is_undone(each: Pass, graph: Gr
         (SPLIT, separable(activity_regularizer="L2"), "adds a loss"),
         (DENSE, one(strides=2), "strides"),
         (DENSE, {"Conv2D": {"filters": 4, "kernel_size": 1, "groups": 2}}, "groups"),
+        (DENSE, one(kernel_constraint="UnitNorm"), "constraint"),
     ],
 )
 def test_a_form_says_why_not(each: Pass, layer: Any, reason: str) -> None:

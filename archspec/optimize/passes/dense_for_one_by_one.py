@@ -22,7 +22,8 @@ class DenseForOneByOne(Pass):
     kernel (1, …, 1, c, filters) is the dense kernel (c, filters). XLA's convolutions on CPU are slower than its
     products.
 
-    Precondition: one group, and no strides, which a dense layer has not.
+    Precondition: one group, and no strides, which a dense layer has not; in training no constraint, whose axes would be
+    others.
     """
 
     name = "dense-for-one-by-one"
@@ -38,6 +39,8 @@ class DenseForOneByOne(Pass):
             return Skip(node.name, "it has several groups")
         if set(strides(layer)) != {1}:
             return Skip(node.name, "it has strides")
+        if draft.level == "training" and layer.kernel_constraint:
+            return Skip(node.name, "a constraint goes by the axes of its kernel")
         if draft.sharers(node.name):
             return Skip(node.name, f"{min(draft.sharers(node.name))} uses the same weights")
         kernel = draft.weights(node)[0].shape
