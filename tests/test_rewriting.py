@@ -295,3 +295,17 @@ def test_blocks_are_computed_again_whatever_became_of_them(tmp_path: Path) -> No
         run = archspec.load(tmp_path / "spec.yaml", changes=["train.epochs=1"]).train(tmp_path / optimize, quiet=True)
         found.append(run.history[0]["loss"])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_joined_layers_leave_the_others_what_they_draw(tmp_path: Path) -> None:
+    """The seed of a dropout counts the layers that were made before it."""
+    text = SPEC.partition("layers:")[0] + (
+        "layers: [Flatten, concat: {q: [Dense: 4], k: [Dense: 8]}, Dropout: 0.5, Dense: 10, Softmax]"
+        "\ndata:" + SPEC.partition("data:")[2]
+    )
+    (tmp_path / "spec.yaml").write_text(text)
+    found = []
+    for i, optimize in enumerate(("none", "{also: [merge-parallel-dense]}")):
+        made = archspec.load(tmp_path / "spec.yaml", changes=[f"run.optimize={optimize}", "train.epochs=1"])
+        found.append(made.train(tmp_path / str(i), quiet=True).history[0]["loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)

@@ -68,11 +68,16 @@ class Rewritten:
         return network if self.graph is self.original else self._built(settings)
 
     def hand_over(self, plain: keras.Model, network: keras.Model) -> None:
-        """Gives the network that is trained the weights of the original one."""
+        """Gives the network that is trained the weights of the original one, and lets it draw the same at random."""
         from archspec.build.weights import read_weights, write_weights
 
-        if plain is not network:
-            write_weights(network, pruned(self.graph), self.optimized.redo(read_weights(plain, self.original)))
+        if plain is network:
+            return
+        write_weights(network, pruned(self.graph), self.optimized.redo(read_weights(plain, self.original)))
+        drawing = {layer.name: _seeds(layer) for layer in plain.layers}
+        for layer in network.layers:
+            for state, value in zip(_seeds(layer), drawing.get(layer.name, ()), strict=False):
+                state.assign(value)
 
     def restored(self, network: keras.Model, settings: Run) -> keras.Model:
         """The original network with the weights of the one that was trained; `network` itself where it is that one."""
@@ -104,6 +109,10 @@ class Rewritten:
         found = report(self.original, self.optimized, "training")
         passes = Counter(each.pass_name for each in self.optimized.applied)
         return {"passes": dict(passes), "forms": self.forms, "before": vars(found.before), "after": vars(found.after)}
+
+
+def _seeds(layer: keras.Layer) -> list[Any]:
+    return [variable for variable in layer.variables if variable.name == "seed_generator_state"]
 
 
 def rewriting_passes(given: Given, forms: Sequence[str] = ()) -> tuple[Pass, ...]:
