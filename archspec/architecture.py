@@ -102,7 +102,13 @@ class Architecture:
         start_keras()
         from archspec.build import build
 
-        return build(rewritten(self.graph, sections(self.document).run.optimize).graph)
+        found = rewritten(self.graph, sections(self.document).run.optimize)
+        if found.keeps_weights:
+            return build(found.graph)
+        plain = build(self.graph)  # initializers draw for the weights of the spec
+        model = build(found.graph)
+        found.hand_over(plain, model)
+        return model
 
     @overload
     def train(self, run_dir: str | Path | None = None, *, folds: None = None, **options: Any) -> TrainedRun: ...

@@ -24,3 +24,12 @@ def write_whole(path: Path, data: bytes | str) -> None:
     """Writes the file whole or not at all. Raises OSError."""
     with whole(path) as draft:
         draft.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def cache_folder() -> Path:
+    """`archspec` in XDG_CACHE_HOME or ~/.cache; a user without a home has one in which nothing can be kept."""
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        home = os.devnull
+    return Path(home) / "archspec"

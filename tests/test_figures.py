@@ -1,4 +1,4 @@
-"""What figures show: nothing of the graph is lost, residuals stay in sight, words are as papers write them."""
+"""What figures show: nothing of the graph is lost, residuals stay in sight."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from hypothesis import strategies as st
 
 from archspec import load, loads
 from archspec.draw.fold import View, figure
-from archspec.draw.labels import formula_text, layer_text
 from archspec.draw.model import Box, Figure, Group, Panel, Wire, boxes, count, groups, unfold
 from archspec.graph.ir import Edge, Graph, Origin, Use
-from archspec.layers import catalogue, parse_layer
 from tests.graphs import GraphBuilder
 from tests.test_draw import GRAPHS
 
@@ -340,53 +338,6 @@ def test_blocks_that_panels_open_can_be_drawn_alone() -> None:
     for name, block in (("transformer", "sublayer"), ("swin", "window_attention"), ("t5", "attend")):
         (panel,) = figure(graph_of(name), View("block", block)).panels
         assert panel.title == block and sum(1 for _ in boxes(panel.items)) > 2
-
-
-@pytest.mark.parametrize(
-    ("layer", "text"),
-    [
-        ({"Conv2D": {"filters": 64, "kernel_size": 3, "strides": 2}}, "conv 3×3, 64, /2"),
-        ({"Conv2D": {"filters": 64, "kernel_size": [1, 7], "strides": [1, 2]}}, "conv 1×7, 64, /1×2"),
-        ({"Conv2D": {"filters": 8, "kernel_size": 3, "dilation_rate": 2}}, "conv 3×3, 8, dilation 2"),
-        ({"Conv1D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}, "conv 3, 8, relu"),
-        ({"Conv2DTranspose": {"filters": 8, "kernel_size": 2, "strides": 2}}, "up conv 2×2, 8, /2"),
-        ("MaxPooling2D", "max pool 2×2, /2"),
-        ({"MaxPooling2D": {"pool_size": 3, "strides": 1}}, "max pool 3×3"),
-        ({"Dense": {"units": 10, "activation": "softmax"}}, "dense 10, softmax"),
-        ({"Dropout": 0.5}, "dropout 0.5"),
-        ({"Reshape": [7, 7, 64]}, "reshape 7×7×64"),
-        ({"Activation": "relu"}, "relu"),
-        ("ReLU", "ReLU"),
-        ({"MultiHeadAttention": {"num_heads": 8, "key_dim": 64}}, "attention 8 heads"),
-        ({"Embedding": {"input_dim": 37000, "output_dim": 512}}, "embedding 37000 to 512"),
-        ({"Rescaling": 0.00392156862745098}, "rescale 0.003922"),
-        ({"Bidirectional": {"layer": {"LSTM": 32}}}, "bidir. LSTM 32"),
-        ({"LSTM": {"units": 32, "return_sequences": True}}, "LSTM 32, sequences"),
-    ],
-)
-def test_labels(layer: Any, text: str) -> None:
-    assert layer_text(parse_layer(layer)) == text
-
-
-def test_every_example_of_the_catalogue_has_a_short_latin_label() -> None:
-    for name, cls in catalogue().items():
-        for example in cls.EXAMPLES:
-            text = layer_text(parse_layer({name: example.arguments}))
-            assert len(text) < 90
-            text.encode("latin-1")
-
-
-@pytest.mark.parametrize(
-    ("formula", "text"),
-    [
-        ("x * 22.627416997969522", "x * 22.63"),
-        ("x[:, 0]", "x[:, 0]"),
-        ("concatenate([x[:, 0::2, 0::2], x[:, 1::2, 0::2]], axis=-1)", "concatenate"),
-        ("image + pad(reshape(image, (4, 4)), ((0, 0), (0, 0)))", "image + ..."),
-    ],
-)
-def test_formulas(formula: str, text: str) -> None:
-    assert formula_text(formula) == text
 
 
 SHORTCUTS = """

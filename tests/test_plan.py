@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -218,8 +219,25 @@ def test_a_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     remember("jax", "float32", Throughput(1.0, 2.0))
     remember("tensorflow", "float32", Throughput(3.0, 4.0))
     assert known_throughput("jax", "float32") == Throughput(1.0, 2.0)
-    (tmp_path / "archspec" / "throughput.json").write_text("{")
+    file = tmp_path / "archspec" / "throughput.json"
+    kept = file.read_text()
+    for broken in ("{", "[]", kept.replace("product", "products")):
+        file.write_text(broken)
+        assert known_throughput("jax", "float32") is None
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user is a number without a name."""
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     assert known_throughput("jax", "float32") is None
+    with pytest.raises(OSError, match="Not a directory"):
+        remember("jax", "float32", Throughput(1.0, 2.0))
 
 
 def test_the_command(tmp_path: Path) -> None:

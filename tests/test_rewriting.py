@@ -15,6 +15,8 @@ import pytest
 
 import archspec
 from archspec.train import fit, rewriting
+from archspec.train.evaluate import evaluate
+from archspec.train.folder import RunFailed
 from archspec.train.forms import kept_forms
 from archspec.train.repeat import first_difference
 from archspec.train.settings import Rewrites
@@ -183,3 +185,127 @@ def test_a_run_takes_the_forms_of_the_one_that_it_repeats(tmp_path: Path, monkey
     again = train(tmp_path, "again", repeat=first)
     assert results(again)["optimization"]["forms"] == {"dense-for-one-by-one": 0.5}
     assert any("dense-for-one-by-one" in text for text in told)
+
+
+NAMED = """
+archspec: 1
+name: named
+inputs: {image: [64]}
+blocks:
+  enc: {layers: [{Dense: 8, name: pre}, ReLU]}
+layers:
+  - {enc: , name: e}
+  - Dense: 16
+  - {Activation: tanh, name: code}
+  - {Dropout: 0, name: same}
+  - Dense: 64
+  - {Activation: sigmoid, name: decoded}
+data: {source: {sklearn: digits}, split: {test: 0.8}, inputs: {image: features}}
+train:
+  epochs: 1
+  optimizer: {SGD: {learning_rate: 0.1}}
+  loss: {expr: "mean(square(decoded - image / 16)) + mean(square(e.pre)) / 9 + mean(square(same - 1)) + mean(code)"}
+run: {jit: false}
+"""
+
+
+def test_losses_read_the_tensors_of_the_spec_whatever_was_rewritten(tmp_path: Path) -> None:
+    """Those in blocks too, which the graph has no names for, and those of layers that went."""
+    (tmp_path / "spec.yaml").write_text(NAMED)
+    found = []
+    for optimize in ("none", "training"):
+        made = archspec.load(tmp_path / "spec.yaml", changes=[f"run.optimize={optimize}"])
+        run = made.train(tmp_path / optimize, quiet=True)
+        found.append([run.history[0]["loss"], run.metrics["loss"]])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert results(tmp_path / "training")["optimization"]["passes"] == {"identities": 1, "activations": 2}
+
+
+def test_a_rewritten_run_is_evaluated_bit_for_bit(tmp_path: Path) -> None:
+    run = train(tmp_path, "run", "train.epochs=1", f"run.optimize={ALSO}")
+    found, told = evaluate(run), results(run)
+    assert dict(found.metrics) == told["metrics"]["test"]
+    assert {name: each.to_json() for name, each in found.judged.items()} == told["figures"]
+
+
+MERGED = """
+archspec: 1
+name: merged
+inputs: {features: [6]}
+layers: [concat: {q: [Dense: 4], k: [Dense: 8]}, Dense: 1]
+"""
+
+
+def test_build_draws_the_weights_of_the_spec_where_a_pass_joins_them() -> None:
+    """An initializer draws otherwise for a kernel that is two in one."""
+    found = []
+    for optimize in ("none", {"also": ["merge-parallel-dense"]}):
+        keras.utils.set_random_seed(0)
+        network = archspec.loads(MERGED, set={"run.optimize": optimize}).build()
+        found.append(network.predict_on_batch(np.ones((2, 6), "float32")))
+    assert "q.dense_merged" in [layer.name for layer in network.layers]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train.optimizer={Adam: {clipnorm: 1.0}}", "clipnorm looks at each weight as a whole"),
+        ("train.optimizer=Lamb", "Lamb looks at each weight as a whole"),
+        ("train.optimizer={LossScaleOptimizer: {inner_optimizer: Muon}}", "Muon looks at each weight as a whole"),
+        (
+            "train={phases: {one: {trains: conv2d, loss: {expr: mean(output)}}}}",
+            "phases train weights by their layers'",
+        ),
+    ],
+)
+def test_weights_keep_their_form_where_something_depends_on_it(line: str, said: str, tmp_path: Path) -> None:
+    text = SPEC.replace("jit: false", f"optimize: {ALSO}")
+    (tmp_path / "spec.yaml").write_text(text)
+    assert not archspec.load(
+        tmp_path / "spec.yaml", changes=[f"{line}", "run.optimize={also: shifted-depthwise}"]
+    ).check()
+    (found,) = archspec.load(tmp_path / "spec.yaml", changes=[line]).check()
+    assert f"dense-for-one-by-one gives weights another form, but {said}" in found.message
+    assert found.span is not None and ALSO in text.splitlines()[found.span.line - 1]
+
+
+def test_a_run_that_goes_on_has_forms_that_its_optimizer_can_do_with(tmp_path: Path) -> None:
+    run = train(tmp_path, "run", "train.epochs=1")
+    said = json.loads((run / "optimize.json").read_text())
+    (run / "optimize.json").write_text(json.dumps({**said, "forms": {"dense-for-one-by-one": 0.5}}))
+    with pytest.raises(RunFailed, match="gives weights another form"):
+        resume(run, "train.epochs=2", "train.optimizer={Adam: {clipnorm: 1.0}}")
+    for broken in ('{"forms": {"dense-for-one-by-one": "0.5"}}', '{"forms": {"none": 0.5}}', "{}", "[", "[]"):
+        (run / "optimize.json").write_text(broken)
+        with pytest.raises(RunFailed, match=r"optimize.json' cannot be read"):
+            resume(run, "train.epochs=2")
+
+
+def test_blocks_are_computed_again_whatever_became_of_them(tmp_path: Path) -> None:
+    """One is gone as it did nothing; of another a layer lies elsewhere."""
+    text = SPEC.replace("  - Dropout: 0\n", "  - {layers: [Dropout: 0], name: nothing}\n").replace(
+        "  - Conv2D: {filters: 4, kernel_size: 1}\n  - AveragePooling2D: 2\n",
+        "  - {layers: [Conv2D: {filters: 4, kernel_size: 1}, AveragePooling2D: 2], name: down}\n",
+    )
+    found = []
+    for optimize in ("none", "training"):
+        given = f"jit: false, optimize: {optimize}, remat: [nothing, down]"
+        (tmp_path / "spec.yaml").write_text(text.replace("jit: false", given))
+        run = archspec.load(tmp_path / "spec.yaml", changes=["train.epochs=1"]).train(tmp_path / optimize, quiet=True)
+        found.append(run.history[0]["loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_joined_layers_leave_the_others_what_they_draw(tmp_path: Path) -> None:
+    """The seed of a dropout counts the layers that were made before it."""
+    text = SPEC.partition("layers:")[0] + (
+        "layers: [Flatten, concat: {q: [Dense: 4], k: [Dense: 8]}, Dropout: 0.5, Dense: 10, Softmax]"
+        "\ndata:" + SPEC.partition("data:")[2]
+    )
+    (tmp_path / "spec.yaml").write_text(text)
+    found = []
+    for i, optimize in enumerate(("none", "{also: [merge-parallel-dense]}")):
+        made = archspec.load(tmp_path / "spec.yaml", changes=[f"run.optimize={optimize}", "train.epochs=1"])
+        found.append(made.train(tmp_path / str(i), quiet=True).history[0]["loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)

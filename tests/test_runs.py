@@ -20,7 +20,7 @@ import archspec
 from archspec import cli
 from archspec.train.evaluate import evaluate
 from archspec.train.fit import TrainedRun
-from archspec.train.folder import RunFailed
+from archspec.train.folder import RunFailed, locked
 from archspec.train.predict import predictor
 from archspec.train.runs import flat, list_runs, open_run, read_run
 from tests.disk import WORDS, shades, words
@@ -310,14 +310,13 @@ def test_runs_are_listed_and_compared(fruit: Path, run: Run) -> None:
 def test_an_unfinished_run_is_told_apart(tmp_path: Path, run: Run) -> None:
     folder = tmp_path / "runs" / "a-001"
     folder.mkdir(parents=True)
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    (folder / "status.json").write_text(json.dumps({"status": "running", "process": gone.pid}))
+    (folder / "status.json").write_text(json.dumps({"status": "running", "process": os.getpid()}))
     (folder / "metrics.csv").write_text("epoch,loss,val_loss,learning_rate,seconds\n1,2.5,2.25,0.1,1\n2,1.5,,0.1,1\n")
     found = read_run(folder)
     assert (found.status, found.epochs, found.figures()) == ("stopped", 2, ("train", {"loss": 1.5}))
-    (folder / "status.json").write_text(json.dumps({"status": "running", "process": os.getpid()}))
-    assert read_run(folder).status == "running"
+    with locked(folder):
+        assert read_run(folder).status == "running"
+    assert read_run(folder).status == "stopped"
     for command in (("evaluate", folder), ("predict", folder, "x.npz")):
         code, _, err = run(*command)
         assert code == 1 and "got as far as writing down its spec" in err

@@ -99,6 +99,21 @@ def candidates(graph: Graph, depth: int, least: int = 2) -> Blocks:
     }
 
 
+def runs(graph: Graph, scopes: Collection[str]) -> list[tuple[str, ...]]:
+    """The nodes of those scopes, as far as they follow each other: a pass may have moved one out of its block's way."""
+    found: list[list[str]] = []
+    before: str | None = None
+    for name, node in graph.nodes.items():
+        around = (".".join(node.scope[:depth]) for depth in range(1, len(node.scope) + 1))
+        scope = next((each for each in around if each in scopes), None)
+        if scope is not None:
+            if scope != before:
+                found.append([])
+            found[-1].append(name)
+        before = scope
+    return [tuple(names) for names in found]
+
+
 def repeatable(node: Node) -> bool:
     """Whether a layer may run twice: none that adds a loss of its own."""
     layer = node.layer

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from archspec.cli.common import is_change, print_json, read_limits, spec_options
+
+if TYPE_CHECKING:
+    from archspec.check import Checked
 
 _KEY = re.compile(rb"""(?:^(?:\xef\xbb\xbf)?|[{,])\s*["']?archspec["']?\s*:""", re.MULTILINE)  # with or without a BOM
 
@@ -38,8 +42,7 @@ def command(
 
     The exit code is 0 if all is well and 1 if anything is wrong.
     """
-    from archspec.check import check, update_claims
-    from archspec.diagnostics import render, to_github, to_json
+    from archspec.diagnostics import to_github, to_json
 
     changes = [s for s in specs if is_change(s)]
     references = [s for s in specs if not is_change(s)]
@@ -47,26 +50,40 @@ def command(
         raise click.UsageError("name a spec to check")
     results = []
     for reference in expand(references):
-        result = check(reference, changes=changes, limits=read_limits(limits), allow=allow)
-        if update_expect:
-            for path in update_claims(result):
-                click.echo(f"{path}: figures under expect updated", err=True)
-            result = check(reference, changes=changes, limits=read_limits(limits), allow=allow)
-        results.append(result)
+        results.append(_checked(reference, changes, limits, allow, update_expect))
         if not (as_json or github):
-            for line in result.lines if not quiet else ():
-                click.echo(line)
-            if result.diagnostics:
-                click.echo(render(result.diagnostics, result.texts), err=True)
+            _tell(results[-1], quiet)
     found = [d for result in results for d in result.diagnostics]
     if as_json:
         print_json({"ok": not found, "checked": [r.reference for r in results], "diagnostics": to_json(found)})
     elif github and found:
         click.echo(to_github(found))
     elif found:
-        errors = len(found)
-        click.echo(f"\n{errors} mistake{'s' * (errors != 1)}", err=True)
+        click.echo(f"\n{len(found)} mistake{'s' * (len(found) != 1)}", err=True)
     return 1 if found else 0
+
+
+def _checked(
+    reference: str, changes: Sequence[str], limits: tuple[str, ...], allow: tuple[Path, ...], update: bool
+) -> Checked:
+    """What is found in a spec; with `update`, after its claims have become what was measured."""
+    from archspec.check import check, update_claims
+
+    result = check(reference, changes=changes, limits=read_limits(limits), allow=allow)
+    if not update:
+        return result
+    for path in update_claims(result):
+        click.echo(f"{path}: figures under expect updated", err=True)
+    return check(reference, changes=changes, limits=read_limits(limits), allow=allow)
+
+
+def _tell(result: Checked, quiet: bool) -> None:
+    from archspec.diagnostics import render
+
+    for line in result.lines if not quiet else ():
+        click.echo(line)
+    if result.diagnostics:
+        click.echo(render(result.diagnostics, result.texts), err=True)
 
 
 def expand(references: Sequence[str]) -> Iterator[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,8 @@ from archspec.cli.common import failure, is_saved_model, open_saved_model, open_
 
 if TYPE_CHECKING:
     from archspec.draw.rewritten import Marks
+    from archspec.graph.ir import Graph
+    from archspec.optimize.rewrite import Level
 
 FORMATS = ("svg", "pdf", "png", "dot", "tikz", "mermaid", "html", "json", "table-md", "table-tex")
 LEVELS = ("inference", "training")
@@ -63,7 +66,7 @@ class _Draw(click.Command):
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 def command(
     spec: str, changes: tuple[str, ...], output: Path | None, format: str | None,
-    optimized: Literal["inference", "training"] | None, report: bool, as_json: bool,
+    optimized: Level | None, report: bool, as_json: bool,
     limits: tuple[str, ...], allow: tuple[Path, ...], **given: Any,
 ) -> None:  # fmt: skip
     """Draw a network: its stages with repeats folded, each block beside them once.
@@ -91,42 +94,57 @@ def command(
     from archspec.draw.formats import EXTENSIONS
     from archspec.draw.report import to_json
 
-    from_spec: Mapping[str, Any] = {}
-    if is_saved_model(spec):
-        from archspec.importing import unknown
-
-        if changes:
-            raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
-        graph = open_saved_model(spec, limits)
-        name = Path(spec).stem
-        if classes := unknown(graph):
-            click.echo(f"drawn by name alone, weights and MACs not known: {', '.join(classes)}", err=True)
-    else:
-        network = open_spec(spec, changes, limits, allow)
-        graph, from_spec, name = network.graph, network.drawing, network.name
-    chosen = {name: value for name, value in given.items() if value not in (None, ())}
+    drawn = _opened(spec, changes, limits, allow)
+    if optimized is not None:
+        drawn = _optimized(drawn, optimized)
+    chosen = {key: value for key, value in given.items() if value not in (None, ())}
     if "=" in chosen.get("palette", ""):
         chosen["palette"] = _palette(chosen["palette"])
-    marks: Marks = {}
-    if optimized is not None:
-        from archspec.optimize.marks import marked
-
-        original = graph
-        graph, marks = marked(original, optimized)
-        if graph is original:
-            click.echo(f"nothing to rewrite for {optimized}: drawn as it is", err=True)
-        name += "-optimized"
-    path = output or Path(f"{_file_name(name)}.{EXTENSIONS[format or 'svg']}")
+    path = output or Path(f"{_file_name(drawn.name)}.{EXTENSIONS[format or 'svg']}")
     try:
         if report or as_json:
-            found = measure(graph, rewritten=marks, **{**from_spec, **chosen})
+            found = measure(drawn.graph, rewritten=drawn.marks, **{**drawn.options, **chosen})
             print_json(to_json(found)) if as_json else click.echo(str(found))
             return
         known = format or (None if path.suffix else "svg")
-        draw(graph, path, format=known, spec=from_spec, rewritten=marks, **chosen)
+        draw(drawn.graph, path, format=known, spec=drawn.options, rewritten=drawn.marks, **chosen)
     except DrawError as error:
         raise failure(str(error)) from None
     click.echo(f"{path} drawn", err=True)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A network, what its spec says of its picture, and what was rewritten in it."""
+
+    name: str
+    graph: Graph
+    options: Mapping[str, Any] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
+
+
+def _opened(spec: str, changes: tuple[str, ...], limits: tuple[str, ...], allow: tuple[Path, ...]) -> _Drawn:
+    """What a spec or a saved model describes. Raises SpecError."""
+    if not is_saved_model(spec):
+        network = open_spec(spec, changes, limits, allow)
+        return _Drawn(network.name, network.graph, network.drawing)
+    from archspec.importing import unknown
+
+    if changes:
+        raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
+    graph = open_saved_model(spec, limits)
+    if classes := unknown(graph):
+        click.echo(f"drawn by name alone, weights and MACs not known: {', '.join(classes)}", err=True)
+    return _Drawn(Path(spec).stem, graph)
+
+
+def _optimized(drawn: _Drawn, level: Level) -> _Drawn:
+    from archspec.optimize.marks import marked
+
+    graph, marks = marked(drawn.graph, level)
+    if graph is drawn.graph:
+        click.echo(f"nothing to rewrite for {level}: drawn as it is", err=True)
+    return replace(drawn, name=f"{drawn.name}-optimized", graph=graph, marks=marks)
 
 
 def _palette(text: str) -> dict[str, str]:

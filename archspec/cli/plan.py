@@ -68,7 +68,10 @@ def _speed(run: Run, measure: bool) -> Throughput | None:
         backend, speed = probe.measure(run.backend, run.precision)
     except RuntimeError as error:
         raise failure(str(error)) from None
-    file = remember(backend, run.precision, speed)
     rates = f"{speed.convolution / 1e9:,.0f} and {speed.product / 1e9:,.0f}"
-    click.echo(f"{rates} billion operations a second in convolutions and products, kept in {file}", err=True)
+    try:
+        kept = f"kept in {remember(backend, run.precision, speed)}"
+    except OSError as error:
+        kept = f"which cannot be kept: {error}"
+    click.echo(f"{rates} billion operations a second in convolutions and products, {kept}", err=True)
     return speed

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from archspec.files import write_whole
+from archspec.files import cache_folder, write_whole
 
 
 def key(*parts: object) -> str:
@@ -23,8 +23,7 @@ def key(*parts: object) -> str:
 
 def place(kind: str, name: str, backend: str | None = None) -> Path:
     """The file of what was measured under that name, on the backend in use or on another."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "archspec" / kind / f"{name}-{backend or keras.backend.backend()}.json"
+    return cache_folder() / kind / f"{name}-{backend or keras.backend.backend()}.json"
 
 
 def read(path: Path) -> Any:

@@ -13,7 +13,7 @@ from archspec.train.layout import check_layout
 from archspec.train.objective.aims import aims
 from archspec.train.plan import remat_blocks
 from archspec.train.sections import Sections, sections
-from archspec.train.settings import FormulaLoss, Phase, Train
+from archspec.train.settings import FormulaLoss, Phase, Rewrites, Train, sees_single_weights
 
 
 def check_settings(document: Document, graph: Graph) -> Sections:
@@ -22,6 +22,7 @@ def check_settings(document: Document, graph: Graph) -> Sections:
     found = _check_outputs(document, graph, settings)
     found += check_layout(document, graph, settings.run, settings.data.batch_size)
     found += check_synchronized(graph, settings.run.backend)
+    found += _check_rewrites(document, settings)
     if not found:
         try:
             aims(document, graph, settings.train)
@@ -49,6 +50,24 @@ def check_synchronized(graph: Graph, backend: str | None) -> list[Diagnostic]:
         if getattr(inner or node.layer, "synchronized", False):
             message = "synchronized needs TensorFlow; on JAX statistics are those of the whole batch already"
             found.append(Diagnostic("E504", message, node.origin.span, help="leave synchronized out"))
+    return found
+
+
+def _check_rewrites(document: Document, settings: Sections) -> list[Diagnostic]:
+    """Passes that give weights another form while something needs them as they are."""
+    given, why = settings.run.optimize, sees_single_weights(settings.train, settings.run)
+    if why is None or not isinstance(given, Rewrites):
+        return []
+    from archspec.optimize.driver import chosen  # which loads numpy
+
+    found = []
+    for key, names in (("passes", given.passes or ()), ("also", given.also)):
+        changing = {each.name for each in chosen("training", names, given.skip) if not each.keeps_weights}
+        for i, name in enumerate(names):
+            if name in changing:
+                span = document.mark.at("run", "optimize", key, i).span
+                message = f"optimize: {name} gives weights another form, but {why}"
+                found.append(Diagnostic("E504", message, span, help="leave the pass out"))
     return found
 
 

@@ -15,8 +15,10 @@ from archspec.graph.ir import Graph
 from archspec.train.check import check_settings, require_loss
 from archspec.train.environment import choose_backend
 from archspec.train.folder import RunFailed
+from archspec.train.objective.aims import aims, read_edges
 from archspec.train.objective.scopes import freeze
 from archspec.train.outcome import evaluated, seed_draws
+from archspec.train.rewriting import rewritten_as
 from archspec.train.runs import RunFolder, open_run, trained_model
 from archspec.train.saved import load_weights, preprocessing
 from archspec.train.sections import Sections
@@ -70,8 +72,12 @@ def evaluate(path: Path, split: SplitName | None = None, changes: Sequence[str] 
     use_backend(run, settings)
     from archspec.train.objective.trainee import objective
 
-    trainee = objective(document, graph, settings, ready)
-    load_weights(trainee.network, model_file)
+    read = read_edges(aims(document, graph, settings.train, ready.target_types()))
+    rewritten = rewritten_as(run.path, graph, settings, read)
+    trainee = objective(document, graph, settings, ready, rewritten)
+    plain = rewritten.plain(trainee.network, settings.run)
+    load_weights(plain, model_file)
+    rewritten.hand_over(plain, trainee.network)
     return _measured(run, graph, settings, ready, named, selection, trainee)
 
 

@@ -24,7 +24,7 @@ from archspec.train.check import check_settings, check_validation, require_loss
 from archspec.train.class_weight import class_weight
 from archspec.train.environment import choose_backend, environment
 from archspec.train.folder import RunFailed, Status, locked, new_folder, write_json, write_resolved, write_spec
-from archspec.train.objective.aims import aims
+from archspec.train.objective.aims import aims, read_edges
 from archspec.train.objective.initial import Beginning, load_initial, read_initial
 from archspec.train.objective.scopes import freeze
 from archspec.train.outcome import (
@@ -225,7 +225,7 @@ class _Run(_Ready):
         fed = self.feeds()
         self.rewritten.write(self.folder)
         with self.hardware.model():
-            trainee = objective(self.document, self.rewritten.graph, self.settings, self.plan)
+            trainee = objective(self.document, self.graph, self.settings, self.plan, self.rewritten)
             initial = [] if begin.arrays else self.initial_weights(trainee)
             sizes = ", ".join(f"{split} {size:,}" for split, size in fed.sizes.items())
             parameters = parameter_counts(self.graph)["total"]
@@ -243,7 +243,9 @@ class _Run(_Ready):
     def rewritten(self) -> Rewritten:
         """What is trained in the network's place."""
         earlier = self.folder if self.before is not None else self.repeated
-        found = rewritten_for_training(self.graph, self.settings, count(self.plan.parts.train), earlier)
+        read = read_edges(aims(self.document, self.graph, self.settings.train, self.plan.target_types()))
+        examples = count(self.plan.parts.train)
+        found = rewritten_for_training(self.graph, self.settings, read, examples, earlier)
         for name, share in found.forms.items():
             self.say(f"{name}: its layers take {share:.2f} of their time in this form here")
         return found

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,9 @@ from typing import Any
 from archspec.files import write_whole
 from archspec.language import Document
 from archspec.language.dump import to_yaml
+
+_LOCK = ".lock"
+_TRIES, _PAUSE = 20, 0.01  # to take it, and the seconds between
 
 
 class RunFailed(Exception):
@@ -99,12 +103,28 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises RunFailed where another process has it.
     """
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunFailed(f"another process is training in {folder}", help="wait for it, or end it") from None
+    with (folder / _LOCK).open("w") as file:
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:  # somebody may just be looking
+                time.sleep(_PAUSE)
+        else:
+            raise RunFailed(f"another process is training in {folder}", help="wait for it, or end it")
         yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the folder. Its number would not do: it may be another's by now."""
+    try:
+        with (folder / _LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none
+        return False
+    return False
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from archspec.graph.ir import Graph
 from archspec.language import Document
 from archspec.train.check import check_settings, require_loss
 from archspec.train.fit import TrainedRun, train
-from archspec.train.folder import Status, new_folder, write_json, write_spec
+from archspec.train.folder import Status, locked, new_folder, write_json, write_spec
 from archspec.train.report import show
 
 _SHARED = ("name", "description", "parameters", "classes", "backend", "precision", "seed")  # alike in all folds
@@ -53,7 +53,7 @@ def train_folds(
     plans = _plans(document, graph, n)
     folder = new_folder(document.name, Path(run_dir) if run_dir is not None else None, Path(runs))
     began = time.perf_counter()
-    with Status(folder):
+    with locked(folder), Status(folder):
         write_spec(folder, document)
         trained = []
         for number, ready in enumerate(plans, 1):

@@ -51,14 +51,17 @@ def is_worth_it(graph: Graph, batch_size: int, steps: int) -> bool:
     return jax.default_backend() == "cpu" and 6 * _macs(graph) * batch_size * steps / _RATE > _LEAST
 
 
-def measured_forms(graph: Graph, passes: Sequence[Pass], batch_size: int, precision: str) -> dict[str, float]:
+def measured_forms(
+    graph: Graph, passes: Sequence[Pass], batch_size: int, precision: str, keeping: bool = False
+) -> dict[str, float]:
     """The passes that pay, beside those that are made anyway, with the share of the time that their layers then take.
 
-    Layers of unknown sizes, and those that read anything but floats, are not measured.
+    Layers of unknown sizes, and those that read anything but floats, are not measured; with `keeping`, nor are passes
+    that give weights another form.
     """
     found: dict[str, float] = {}
     for each in OPTIONAL:
-        if each.level != "training" or each in passes:
+        if each.level != "training" or each in passes or (keeping and not each.keeps_weights):
             continue
         before, after = 0.0, 0.0
         for place in _places(graph, each):
@@ -70,16 +73,23 @@ def measured_forms(graph: Graph, passes: Sequence[Pass], batch_size: int, precis
     return found
 
 
+def forms_of(said: Any) -> dict[str, float]:
+    """Forms with their shares of the time, as they were written down. Raises ValueError where it is anything else."""
+    names = {each.name for each in OPTIONAL if each.level == "training"}
+    if not isinstance(said, dict) or not said.keys() <= names or not all(type(v) is float for v in said.values()):
+        raise ValueError(f"forms are passes with their shares of the time, got {said}")
+    return said
+
+
 def kept_forms(name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
     """What was measured under that name before, else what is measured now."""
     place = cache.place(KIND, name)
-    known = cache.read(place)
-    names = {each.name for each in OPTIONAL}
-    if isinstance(known, dict) and known.keys() <= names:
-        return known
-    found = measure()
-    cache.keep(place, found)
-    return found
+    try:
+        return forms_of(cache.read(place))
+    except ValueError:  # nothing is there, or of another version
+        found = measure()
+        cache.keep(place, found)
+        return found
 
 
 def _places(graph: Graph, each: Pass) -> Iterator[_Place]:

@@ -12,12 +12,14 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from archspec.files import whole
+from archspec.files import cache_folder, write_whole
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 JAX_SHARE = 0.75  # https://docs.jax.dev/en/latest/gpu_memory_allocation.html
+_FILE = "throughput.json"  # in the user's cache
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -112,30 +114,26 @@ def _gpus() -> list[int]:
 def known_throughput(backend: str, precision: str) -> Throughput | None:
     """What was measured on this machine before."""
     found = _measured().get(_key(backend, precision))
-    return Throughput(**found) if found else None
+    try:
+        return Throughput(**found) if found else None
+    except TypeError:  # of another version
+        return None
 
 
 def remember(backend: str, precision: str, speed: Throughput) -> Path:
-    """Keeps a measurement in the user's cache folder."""
-    file = cache_file()
+    """Keeps a measurement in the user's cache folder. Raises OSError where that cannot be written to."""
+    file = cache_folder() / _FILE
     file.parent.mkdir(parents=True, exist_ok=True)
-    all_of_them = _measured() | {_key(backend, precision): asdict(speed)}
-    with whole(file) as draft:
-        draft.write_text(json.dumps(all_of_them, indent=2), "utf-8")
+    write_whole(file, json.dumps(_measured() | {_key(backend, precision): asdict(speed)}, indent=2))
     return file
 
 
-def cache_file() -> Path:
-    """`archspec/throughput.json` in XDG_CACHE_HOME or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archspec" / "throughput.json"
-
-
-def _measured() -> dict[str, dict[str, float]]:
+def _measured() -> dict[str, Any]:
     try:
-        found: dict[str, dict[str, float]] = json.loads(cache_file().read_text("utf-8"))
+        found = json.loads((cache_folder() / _FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def _key(backend: str, precision: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from archspec.architecture import Architecture, load
 from archspec.language import Limits
 from archspec.language.source import parse
-from archspec.train.folder import RunFailed
+from archspec.train.folder import RunFailed, is_locked
 from archspec.train.record import is_figure
 
 STATUS = "status.json"  # every run folder has one, from its first moment on
@@ -109,7 +108,7 @@ def read_run(path: Path) -> RunFolder:
         raise RunFailed(f"{str(path)!r} is no run: it has no {STATUS}", help="archspec runs lists those in ./runs")
     said = _read_json(path / STATUS)
     status = str(said.get("status", "unknown"))
-    if status == "running" and not _is_alive(said.get("process")):
+    if status == "running" and not is_locked(path):
         status = "stopped"
     results, environment = (_read_json(path / f"{name}.json") for name in ("results", "environment"))
     return RunFolder(path, status, *_last_epoch(path / "metrics.csv"), results, environment)
@@ -241,16 +240,3 @@ def _number(text: str | None) -> float | None:
         return float(text or "")
     except ValueError:
         return None
-
-
-def _is_alive(process: Any) -> bool:
-    """Whether the process runs on this machine; one of another user's counts as running."""
-    if not isinstance(process, int) or process <= 0:
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

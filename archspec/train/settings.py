@@ -14,8 +14,10 @@ from archspec.layers.base import Model
 from archspec.layers.fields import NonNegative, Positive
 from archspec.layers.objects import Loss, Optimizer, known
 from archspec.layers.objects.fields import CallbackField, LossByShape, MetricField, OptimizerField, parse_loss
+from archspec.layers.objects.optimizers import Adafactor, Lamb, Muon
 
 Weight = Annotated[float, Ge(0)]
+WHOLE_WEIGHTS = (Adafactor, Lamb, Muon)  # optimizers whose steps do not go number by number
 
 
 class FormulaLoss(Model):
@@ -189,6 +191,20 @@ class Run(Model):
     def device_count(self) -> int | None:
         """The number of devices in the mesh, if there is one."""
         return None if self.mesh is None else math.prod(self.mesh.values())
+
+
+def sees_single_weights(train: Train, run: Run) -> str | None:
+    """What depends on which numbers are one weight, so that none may have another form while it learns, if anything."""
+    if run.layout is not None:
+        return "run.layout divides weights by their names and axes"
+    if train.phases:
+        return "phases train weights by their layers' names"
+    inner = getattr(train.optimizer, "inner_optimizer", train.optimizer)
+    if isinstance(inner, WHOLE_WEIGHTS):
+        return f"{type(inner).__name__} looks at each weight as a whole"
+    if getattr(inner, "clipnorm", None) is not None:
+        return "clipnorm looks at each weight as a whole"
+    return None
 
 
 def reads_target(loss: FormulaLoss) -> bool:

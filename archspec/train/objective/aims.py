@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,11 @@ class Aim:
     def plain(self) -> bool:
         """Whether Keras's own `compile` can say all of it."""
         return self.name is None and not self.terms
+
+
+def read_edges(aims: Iterable[Aim]) -> frozenset[Edge]:
+    """The network's tensors that the formulas read."""
+    return frozenset(edge for aim in aims for term in aim.terms for edge in term.tensors.values())
 
 
 def target_edge(output: str | None) -> Edge:

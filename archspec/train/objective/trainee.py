@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
+from archspec.analysis.remat import runs
 from archspec.build import build
 from archspec.build.objects import keras_object
 from archspec.build.remat import rematerialised
@@ -18,11 +19,14 @@ from archspec.layers.objects import Object
 from archspec.start import set_seed
 from archspec.train.compose import augment_models, by_name, compose
 from archspec.train.environment import dtype_policy
-from archspec.train.objective.aims import Aim, Term, aims, target_edge
+from archspec.train.objective.aims import Aim, Term, aims, read_edges, target_edge
 from archspec.train.objective.goals import Aimed, Criterion, FormulaCriterion, Goal, KerasCriterion, Turns
 from archspec.train.plan import remat_blocks
 from archspec.train.sections import Sections
 from archspec.train.settings import by_output
+
+if TYPE_CHECKING:
+    from archspec.train.rewriting import Rewritten
 
 Blocks = Sequence[Sequence[str]]  # nodes to rematerialise together
 
@@ -39,22 +43,27 @@ class Trainee:
     optimizers: Mapping[str, keras.optimizers.Optimizer]
 
 
-def objective(document: Document, graph: Graph, settings: Sections, plan: Plan) -> Trainee:
+def objective(
+    document: Document, graph: Graph, settings: Sections, plan: Plan, rewritten: Rewritten | None = None
+) -> Trainee:
     """The network with fresh weights, which the seed alone decides, and the model that trains it.
 
-    What the spec freezes is frozen in the graph already: see `archspec.train.objective.scopes.freeze`.
+    What the spec freezes is frozen in the graph already: see `archspec.train.objective.scopes.freeze`. `rewritten` is
+    what is trained in the graph's place, whose names the spec does not know.
 
     Raises SpecError where formulas do not fit the data's targets.
     """
-    found = aims(document, graph, settings.train, plan.target_types())
+    found, trained = aims(document, graph, settings.train, plan.target_types()), graph
+    if rewritten is not None:
+        found, trained = tuple(map(rewritten.aim, found)), rewritten.graph
     run = settings.run
-    blocks = [*remat_blocks(document, graph, settings).values()]
+    blocks = runs(trained, remat_blocks(document, trained if run.remat == "auto" else graph, settings))
     augment = augment_models(plan.augment)
     with dtype_policy(run.precision):
         set_seed(run.seed)  # weights do not depend on what was built before
         if found[0].plain:
-            return _plain(graph, settings, augment, found[0], tuple(plan.targets), blocks)
-        return _aimed(graph, settings, augment, found, tuple(plan.targets), blocks)
+            return _plain(trained, settings, augment, found[0], tuple(plan.targets), blocks)
+        return _aimed(trained, settings, augment, found, tuple(plan.targets), blocks)
 
 
 def _plain(
@@ -110,9 +119,8 @@ def _aimed(
 
 def _keys(graph: Graph, found: Sequence[Aim]) -> dict[Edge, str]:
     """The name of each tensor that a formula reads, among the training model's outputs."""
-    edges = {edge for aim in found for term in aim.terms for edge in term.tensors.values()}
     outputs = {edge: name for name, edge in graph.outputs.items()}
-    return {edge: outputs.get(edge, f"tensor {edge}") for edge in sorted(edges, key=str)}
+    return {edge: outputs.get(edge, f"tensor {edge}") for edge in sorted(read_edges(found), key=str)}
 
 
 def _goal(aim: Aim, keys: Mapping[Edge, str], whole: keras.Model, model: keras.Model) -> Goal:
