@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from archspec.draw.labels import formula_text, layer_text
+from archspec.draw.labels import formula_text, layer_text, range_text
 from archspec.layers import catalogue, parse_layer
 
 
@@ -55,3 +55,9 @@ def test_every_example_of_the_catalogue_has_a_short_latin_label() -> None:
 )
 def test_formulas(formula: str, text: str) -> None:
     assert formula_text(formula) == text
+
+
+def test_a_range_has_no_more_digits_than_tell_it_apart() -> None:
+    assert range_text([16, 320, 37000]) == "16-37000"
+    assert range_text([0.0727273, 0.1636364]) == "0.073-0.164"
+    assert range_text([0, 0.175]) == "0-0.175" and range_text([1e-5, 0.0181818]) == "1e-05-0.018"

@@ -343,6 +343,10 @@ def test_a_folder_without_a_run(tmp_path: Path) -> None:
         open_run(tmp_path / "none")
     with pytest.raises(RunFailed, match="is no run"):
         open_run(tmp_path)
+    for folder, said in ((tmp_path / "none", "there is no run"), (tmp_path, "is no run")):
+        with pytest.raises(RunFailed, match=said):
+            archspec.loads(TINY).train(resume=folder)
+    assert not [*tmp_path.iterdir()], "not even a lock is left there"
 
 
 # --- when it breaks off ---------------------------------------------------------------------------

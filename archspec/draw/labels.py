@@ -169,9 +169,14 @@ def _whole(ratio: float) -> bool:
 
 
 def range_text(numbers: Sequence[float]) -> str:
-    """`16-320`, a single number as it is."""
+    """`16-320`, `0.073-0.164`, a single number as it is."""
     low, high = min(numbers), max(numbers)
-    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+    return f"{low:g}" if low == high else f"{_rounded(low)}-{_rounded(high)}"
+
+
+def _rounded(number: float) -> str:
+    """With three places, or two digits where that would leave little."""
+    return f"{round(number, 3):g}" if number == int(number) or abs(number) >= 0.01 else f"{number:.2g}"
 
 
 def formal_name(name: str) -> str:

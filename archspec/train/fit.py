@@ -43,6 +43,7 @@ from archspec.train.repeat import kept_weights
 from archspec.train.report import Outcome, write_curves, write_report
 from archspec.train.resume import Resumed, check_data, history, resumed, trained_seconds
 from archspec.train.rewriting import Rewritten, rewritten_for_training
+from archspec.train.runs import read_run
 from archspec.train.saved import INITIAL, load_weights
 from archspec.train.sections import Sections, sections
 from archspec.train.signature import write_signature
@@ -94,7 +95,7 @@ def train(
     cannot begin or breaks off; its folder then holds what there was.
     """
     if resume is not None:
-        folder = Path(resume)
+        folder = read_run(Path(resume)).path
         with locked(folder):
             before = resumed(folder, document, graph)
             ready = replace(_prepared(document, graph, quiet, begun=True), begun=kept_weights(folder, document))
