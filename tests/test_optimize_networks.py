@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,15 @@ def chain_of(length: int) -> Graph:
     return builder.graph(x)
 
 
-def test_the_time_is_linear_in_the_graph() -> None:
-    short, long = (seconds(chain_of(length), "inference") for length in (50, 400))
+def fan_of(length: int) -> Graph:
+    """Many different layers on one tensor."""
+    builder = graphs.GraphBuilder("fan")
+    x = builder.input("x", (8, 4))
+    scaled = [builder.apply({"Rescaling": {"scale": 1.0 + index}}, x) for index in range(10 * length)]
+    return builder.graph(builder.apply("Concatenate", *scaled))
+
+
+@pytest.mark.parametrize("graph_of", [chain_of, fan_of])
+def test_the_time_is_linear_in_the_graph(graph_of: Callable[[int], Graph]) -> None:
+    short, long = (seconds(graph_of(length), "inference") for length in (50, 400))
     assert long < 8 * short * 2.5

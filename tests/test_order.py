@@ -139,6 +139,10 @@ def checked(graph: Graph, order: Order) -> None:
     for name in order.names:
         for edge in graph.nodes[name].inputs if root[Edge(name)].node == name else ():
             readers.setdefault(root[edge], set()).add(name)
+
+    def weighs(name: str) -> bool:
+        return not graph.nodes[name].inputs and name not in graph.inputs
+
     kept = {root[edge] for edge in graph.outputs.values()}
     alive: set[Edge] = set()
     done: set[str] = set()
@@ -147,7 +151,10 @@ def checked(graph: Graph, order: Order) -> None:
         node = graph.nodes[name]
         assert all(edge.node in done for edge in node.inputs), name
         done.add(name)
+        if weighs(name) and readers.get(Edge(name)):
+            continue  # it counts from its first reader on
         alive |= {root[Edge(name, index)] for index in range(len(node.outputs))}
+        alive |= {root[edge] for edge in node.inputs if weighs(root[edge].node)}
         if name in graph.inputs[:-1]:
             continue  # all inputs are there before anything runs
         peak = max(peak, sum(graph.type(edge).bytes for edge in alive))

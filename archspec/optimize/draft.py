@@ -33,6 +33,8 @@ class Draft:
         self._graph = replace(graph, nodes=self._nodes)
         self._position: dict[str, float] = {name: i for i, name in enumerate(graph.nodes)}
         self._readers: dict[str, dict[str, int]] = {name: {} for name in graph.nodes}
+        self._reads = dict.fromkeys(graph.nodes, 0)
+        self._alike: dict[object, dict[str, None]] = {}
         self._sharers: dict[str, set[str]] = {}
         self._named: dict[str, set[_Named]] = {}
         self._loose: dict[str, set[_Named]] = {}
@@ -80,7 +82,11 @@ class Draft:
 
     def reads(self, name: str) -> int:
         """How often the node's outputs are read by nodes; one that reads twice counts twice."""
-        return sum(self._readers[name].values())
+        return self._reads[name]
+
+    def alike(self, node: Node) -> Iterator[Node]:
+        """The other nodes that may have the same layer and read the same tensors; those that do are among them."""
+        return (self._nodes[name] for name in self._alike[_likeness(node)] if name != node.name)
 
     def sole_reader(self, name: str) -> Node | None:
         """The only reader, which reads once; None where there are others, or where the result must stay."""
@@ -167,17 +173,24 @@ class Draft:
 
     def _enter(self, node: Node) -> None:
         self._readers.setdefault(node.name, {})
+        self._reads.setdefault(node.name, 0)
         for edge in node.inputs:
             counts = self._readers.setdefault(edge.node, {})
             counts[node.name] = counts.get(node.name, 0) + 1
+            self._reads[edge.node] = self._reads.get(edge.node, 0) + 1
+        self._alike.setdefault(_likeness(node), {})[node.name] = None
         if node.shares:
             self._sharers.setdefault(node.shares, set()).add(node.name)
         if makes_mask(node.layer) or any(edge.node in self._masked for edge in node.inputs):
             self._masked.add(node.name)
 
-    def _leave(self, node: Node) -> None:
+    def _forget_reads(self, node: Node) -> None:
         for edge in node.inputs:
-            self._readers[edge.node].pop(node.name, None)
+            self._reads[edge.node] -= self._readers[edge.node].pop(node.name, 0)
+        del self._alike[_likeness(node)][node.name]
+
+    def _leave(self, node: Node) -> None:
+        self._forget_reads(node)
         if node.shares:
             self._sharers[node.shares].discard(node.name)
         self._masked.discard(node.name)
@@ -186,8 +199,7 @@ class Draft:
     def _redirect(self, name: str, same: Mapping[Edge, Edge]) -> None:
         """Lets a node read what stands for the tensors that it read."""
         node = self._nodes[name]
-        for edge in node.inputs:
-            self._readers[edge.node].pop(name, None)
+        self._forget_reads(node)
         node = self._nodes[name] = replace(node, inputs=tuple(same.get(edge, edge) for edge in node.inputs))
         for edge in node.inputs:
             assert edge.node in self._nodes, f"{name} reads {edge}, which went"
@@ -205,6 +217,10 @@ class Draft:
             if edge in same:  # else nothing is left that has just these values
                 self._tensors[label] = same[edge]
                 self._loose.setdefault(same[edge].node, set()).add((kind, label))
+
+
+def _likeness(node: Node) -> object:
+    return type(node.layer), hash(node.layer), node.inputs
 
 
 def makes_mask(layer: Layer) -> bool:

@@ -15,7 +15,6 @@ class CommonSubexpressions(Pass):
     """Computes once what two nodes without weights compute of the same tensors.
 
     Precondition: equal layers, equal inputs; no weights, no state, nothing drawn at random, no loss.
-    The twin is looked for among the readers of the input that fewest nodes read.
     """
 
     name = "common-subexpressions"
@@ -25,10 +24,9 @@ class CommonSubexpressions(Pass):
     def match(self, draft: Draft, node: Node) -> Answer:
         if not node.inputs or not deterministic(node):
             return None
-        rarest = min((edge.node for edge in node.inputs), key=draft.reads)
-        if draft.reads(rarest) < 2 or node.shares or draft.weights(node):
+        if node.shares or draft.weights(node):
             return None
-        twins = (other for other in draft.readers(rarest) if _same(node, other))
+        twins = (other for other in draft.alike(node) if _same(node, other))
         first = next((other for other in twins if draft.earlier(other.name, node.name)), None)
         if first is None:
             return None
@@ -38,8 +36,7 @@ class CommonSubexpressions(Pass):
 
 def _same(node: Node, other: Node) -> bool:
     return (
-        node.name != other.name
-        and node.inputs == other.inputs
+        node.inputs == other.inputs
         and node.parameters == other.parameters
         and type(node.layer) is type(other.layer)
         and node.layer == other.layer
