@@ -216,6 +216,21 @@ def test_inputs_and_outputs_stay_in_their_lists_and_mappings(make: Callable[[], 
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), model(x), made(x))
 
 
+def products() -> keras.Model:
+    start = keras.Input((5, 4))
+    return keras.Model(start, keras.ops.einsum("bij,bkj->bik", keras.ops.tanh(start), start))
+
+
+def test_functions_whose_first_argument_is_a_text(tmp_path: Path) -> None:
+    model = products()
+    x = np.random.default_rng(0).standard_normal((3, 5, 4)).astype("float32")
+    made = built(read_again(model, tmp_path / "m.keras"))
+    np.testing.assert_allclose(model(x), made(x), atol=1e-6)
+    made.save(tmp_path / "o.keras")
+    put_back(tmp_path / "o.keras", tmp_path / "m.keras")
+    np.testing.assert_allclose(model(x), keras.models.load_model(tmp_path / "o.keras")(x), atol=1e-6)
+
+
 def test_quantised_layers_are_put_back(tmp_path: Path) -> None:
     model = randomised(keras.Sequential([keras.Input((4,)), layers.BatchNormalization(), layers.Dense(3)]))
     model.quantize("int8")

@@ -79,8 +79,9 @@ def read_examples(architecture: Architecture | None, run: Path | None) -> Exampl
     size = settings.data.batch_size
     if run is None:
         fed = feeds(ready, graph, size)
-        judged = fed.test or fed.validation or fed.train
-        return Examples(graph, ready, settings, fed.train, judged, "test" if fed.test else "validation")
+        named = {"test": fed.test, "validation": fed.validation, "train": fed.train}
+        split, judged = next((name, each) for name, each in named.items() if each)
+        return Examples(graph, ready, settings, fed.train, judged, split)
     models = {ready.inputs[n]: made for n, made in preprocessing(read_run(run), tuple(graph.inputs)).items()}
     training = feed(ready, graph, models, ready.source.read(ready.parts.train), size)
     from archspec.data.split import count

@@ -61,16 +61,12 @@ def command(
         raise click.UsageError("--forms are further forms of the optimised network, which --no-optimize leaves out")
     sizes = _sizes(batches)
     if output is not None:
-        if output.suffix != ".csv":  # and not the model that is measured
-            raise click.UsageError(f"the table is written into .csv files, got {output}")
-        check_target(output)
+        _check_output(output)
     with export_errors():
         picked, missing = _picked(names)
         opened = open_subject(subject, changes, limits, allow)
         load_backend("tensorflow")
         found = _measured(opened, picked, sizes, seconds, optimise, forms)
-        if not any(cell.seconds for cell in found.cells):
-            raise failure("\n".join(["no runtime can run the network", *_reasons(found.cells)]))
     if output is not None:
         with written(output) as draft:
             draft.write_text(_csv(found), "utf-8")
@@ -81,6 +77,12 @@ def command(
     else:
         lines = [*_text(found, opened, sizes, uses), *(["", *missing.values()] if missing else [])]
         click.echo("\n".join(lines))
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix != ".csv":  # and not the model that is measured
+        raise click.UsageError(f"the table is written into .csv files, got {output}")
+    check_target(output)
 
 
 def _sizes(batches: str) -> list[int]:
@@ -120,7 +122,10 @@ def _measured(
     from archspec.export.samples import filled
 
     made = variants.sources(variants.forms(filled(opened.network()), optimise, forms))
-    return measure(made, picked, sizes, seconds, lambda text: click.echo(text, err=True))
+    found = measure(made, picked, sizes, seconds, lambda text: click.echo(text, err=True))
+    if not any(cell.seconds for cell in found.cells):
+        raise failure("\n".join(["no runtime can run the network", *_reasons(found.cells)]))
+    return found
 
 
 def _reference(subject: str, changes: Sequence[str], limits: Sequence[str], allow: Sequence[Path]) -> list[str]:

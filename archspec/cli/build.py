@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from archspec.cli.common import check_target, failure, load_backend, open_spec, spec_argument, written
+from archspec.cli.common import load_backend, open_for_file, spec_argument, written
 
 
 @click.command("build")
@@ -30,13 +30,7 @@ def command(
     with keras.models.load_model("resnet_resnet50.keras"), after `import archspec.build` where the spec has formulas or
     weights of its own. The framework is the one of `run.backend` in the spec, else KERAS_BACKEND, else TensorFlow.
     """
-    network = open_spec(spec, changes, limits, allow)
-    path = output or Path(f"{network.name}.keras")
-    if path.suffix != ".keras":
-        raise click.UsageError(f"models are saved as .keras files, got {path}")
-    check_target(path, force)
-    if network.document.spec.layers is None:
-        raise failure(f"{spec} is a library of blocks without layers")
+    network, path = open_for_file(spec, changes, limits, allow, output, force)
     from archspec.train.sections import sections
 
     load_backend(sections(network.document).run.backend)

@@ -152,6 +152,20 @@ def open_spec(spec: str, changes: Sequence[str], limits: Sequence[str], allow: S
     return load(spec, changes=changes, limits=read_limits(limits), allow=allow)
 
 
+def open_for_file(
+    spec: str, changes: Sequence[str], limits: Sequence[str], allow: Sequence[Path], output: Path | None, force: bool
+) -> tuple[Architecture, Path]:
+    """A network that is to be built, and the .keras file that it goes into. Raises SpecError."""
+    network = open_spec(spec, changes, limits, allow)
+    path = output or Path(f"{network.name}.keras")
+    if path.suffix != ".keras":
+        raise click.UsageError(f"models are saved as .keras files, got {path}")
+    check_target(path, force)
+    if network.document.spec.layers is None:
+        raise failure(f"{spec} is a library of blocks without layers")
+    return network, path
+
+
 def is_saved_model(reference: str) -> bool:
     """Whether a command's argument names a model that Keras saved, and no spec."""
     return Path(reference).suffix.lower() in (".keras", ".h5", ".hdf5")

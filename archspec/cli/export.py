@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -76,7 +76,7 @@ def command(
         load_backend(format.BACKEND or opened.backend)
         done = _exported(opened, _source(opened, int8, passes), format, path, tolerance, examples)
     if as_json:
-        print_json(done.exported.to_json() | ({"before": done.before, "after": done.after} if int8 else {}))
+        print_json(done.exported.to_json() | done.judged)
     else:
         click.echo(_text(done, opened.has_weights))
 
@@ -91,11 +91,16 @@ def _passes(name: str, optimise: bool | None, also: str | None) -> Sequence[Pass
 
 @dataclass(frozen=True)
 class _Done:
-    """What was written; with integers, the figures on the data before and after."""
+    """What was written; with integers, the figures on a split of the data before and after."""
 
     exported: Exported
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
+    split: str = ""
+
+    @property
+    def judged(self) -> dict[str, Any]:
+        return {"before": self.before, "after": self.after, "split": self.split} if self.split else {}
 
 
 def _exported(
@@ -106,7 +111,7 @@ def _exported(
     judged = _Judged(opened, source, examples)
     before = judged.before()
     exported = _written(judged.source, format, path, tolerance)
-    return _Done(exported, before, judged.after(format, path))
+    return _Done(exported, before, judged.after(format, path), judged.examples.split)
 
 
 def _written(source: Source, format: Format, path: Path, tolerance: float | None) -> Exported:
@@ -176,4 +181,5 @@ def _text(done: _Done, has_weights: bool) -> str:
     if not has_weights:
         lines.append("the network was not trained: its weights are random")
     lines += [f"{name}: {done.before[name]:.4f} before, {done.after[name]:.4f} with integers" for name in done.before]
+    lines += [f"as measured on the examples for {done.split}"] if done.before else []
     return "\n".join(lines)

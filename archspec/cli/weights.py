@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from archspec.cli.common import check_target, failure, open_spec, print_json, spec_argument, written
+from archspec.cli.common import failure, open_for_file, print_json, spec_argument, written
 
 
 @click.group("weights")
@@ -40,13 +40,7 @@ def import_(
     FILE is an .h5, .keras, .npz or .safetensors file, as keras.applications and Hugging Face offer them; how its names
     map to the network's is found from them. Where something does not fit, what does not is listed and nothing saved.
     """
-    network = open_spec(spec, changes, limits, allow)
-    path = output or Path(f"{network.name}.keras")
-    if path.suffix != ".keras":
-        raise click.UsageError(f"models are saved as .keras files, got {path}")
-    check_target(path, force)
-    if network.document.spec.layers is None:
-        raise failure(f"{spec} is a library of blocks without layers")
+    network, path = open_for_file(spec, changes, limits, allow, output, force)
     from archspec.diagnostics import did_you_mean
     from archspec.train.environment import choose_backend
     from archspec.train.sections import sections

@@ -36,8 +36,11 @@ def function_layer(call: Call, types: Sequence[TensorType], masked: bool) -> tup
         return layer, False
     if function != "get_item" and function not in functions():
         raise Unknown(f"formulas have no function {function}")
+    args = call.args
+    if function == "einsum" and "subscripts" in arguments:  # its first argument, which Keras keeps apart
+        args = [arguments.pop("subscripts"), *args]
     names = [f"x{i + 1}" for i in range(len(types))] if len(types) > 1 else ["x"]
-    text = _Text(names).call(function, call.args, arguments)
+    text = _Text(names).call(function, args, arguments)
     twice = masked and len(names) == 1
     fields = {"expression": text, "arguments": (*names, _AGAIN) if twice else tuple(names), "dtype": dtype}
     try:
