@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -312,6 +314,25 @@ def test_links_out_of_a_file_are_refused(tmp_path: Path):
         group = file.create_group("layers/dense/vars")
         group.create_dataset("0", (3,), "float64", external=[(str(tmp_path / "raw"), 0, 24)])
     assert "in the file itself" in refused(tmp_path / "c.h5")
+
+
+def test_no_size_is_believed(tmp_path: Path):
+    """A small file may not fill the memory, by what it packs or by what it says of itself."""
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(2**24 + 1, np.float32))
+    assert "would unpack to" in refused(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive, archive.open("x.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, {"descr": "<f4", "fortran_order": False, "shape": (2**50,)})
+    assert "b.npz cannot be read" in refused(tmp_path / "b.npz")
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        options: dict[str, Any] = {"chunks": (1, 1_000_000), "compression": "gzip"}
+        file.create_group("layers/dense/vars").create_dataset("0", (4, 10_000_000), "f4", **options)
+    assert "c.h5 cannot be read: the weight 0 would unpack to" in refused(tmp_path / "c.h5")
+
+
+def test_groups_that_hold_themselves(tmp_path: Path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["layers"] = file["/"]
+    assert "a.h5" in refused(tmp_path / "a.h5")
 
 
 def test_variables_of_old_files_go_by_position(tmp_path: Path):

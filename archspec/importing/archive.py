@@ -15,6 +15,8 @@ from typing import Any
 CONFIG = "config.json"
 HDF5 = b"\x89HDF\r\n\x1a\n"  # how files of Keras 2 began
 MOST_BYTES = 256 * 1024 * 1024  # a config of 100,000 layers takes about 100 MiB
+LARGE_BYTES = 64 * 1024**2  # from which on it matters how little they are packed into
+MOST_PACKED = 100  # bytes for each byte in the archive; weights are hardly packed at all
 # What zipfile raises for an archive that is damaged, encrypted, or packed in a way that it does not know.
 _DAMAGED = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
@@ -27,7 +29,7 @@ class ImportFailed(ValueError):
 
 
 @contextmanager
-def unpacked(path: str | Path) -> Iterator[zipfile.ZipFile]:
+def unpacked(path: str | Path, kind: str = ".keras file (of Keras 3)") -> Iterator[zipfile.ZipFile]:
     """The archive; whatever is wrong with it is told. Raises ImportFailed."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -37,7 +39,17 @@ def unpacked(path: str | Path) -> Iterator[zipfile.ZipFile]:
     except OSError as error:
         raise ImportFailed(f"cannot read {path}: {error.strerror or error}") from None
     except _DAMAGED as error:
-        raise ImportFailed(f"{path} is no .keras file (of Keras 3), or damaged: {error}") from None
+        raise ImportFailed(f"{path} is no {kind}, or damaged: {error}") from None
+
+
+def member_bytes(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
+    """A member that may be large, but no more than what is packed into it warrants. Raises ImportFailed."""
+    entry = archive.getinfo(name)
+    packed = entry.file_size > LARGE_BYTES and entry.file_size > MOST_PACKED * entry.compress_size
+    if entry.file_size > most_bytes or packed:
+        told = f"{name} in {archive.filename}"
+        raise ImportFailed(f"{told} would unpack to {entry.file_size:,} bytes from {entry.compress_size:,}")
+    return archive.read(entry)
 
 
 def read_config(path: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Graph
-from archspec.importing.archive import ImportFailed, unpacked
+from archspec.importing.archive import LARGE_BYTES, ImportFailed, member_bytes, unpacked
 from archspec.importing.places import weight_places
 from archspec.layers.base import WeightSpec
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 WEIGHTS = "model.weights.h5"
 MOST_BYTES = 64 * 1024**3  # of all weights; the largest model of keras.applications has 0.5 GB
 MOST_EXPANSION = 1_000  # bytes of an array for each byte in the file, from this size on: what gzip reaches is 1,032
-LARGE_BYTES = 64 * 1024**2
 
 
 @contextmanager
@@ -33,13 +32,7 @@ def weights_file(path: str | Path, most_bytes: int = MOST_BYTES) -> Iterator[h5p
     with unpacked(path) as archive:
         if WEIGHTS not in archive.namelist():
             raise ImportFailed(f"{path} has no {WEIGHTS}: its weights are missing")
-        entry = archive.getinfo(WEIGHTS)
-        packed = entry.file_size > LARGE_BYTES and entry.file_size > 100 * entry.compress_size
-        if entry.file_size > most_bytes or packed:
-            raise ImportFailed(
-                f"{WEIGHTS} in {path} would unpack to {entry.file_size:,} bytes from {entry.compress_size:,}"
-            )
-        data = io.BytesIO(archive.read(entry))
+        data = io.BytesIO(member_bytes(archive, WEIGHTS, most_bytes))
     with hdf5_file(data, f"the weights in {path}") as file:
         yield file
 
@@ -84,14 +77,14 @@ def weight(file: h5py.File, path: str, spec: WeightSpec, name: str) -> Array:
     """One weight, in the dtype of its layer. Raises ImportFailed."""
     import numpy as np
 
-    dataset = _dataset(file, path, name)
+    dataset = dataset_inside(file, path, name)
     if dataset is None:
         if spec.name.rpartition("/")[2].startswith("lora_"):  # Keras adds the update to the kernel when it saves
             return np.zeros(spec.shape, spec.dtype)
         raise ImportFailed(f"the weight {name} is missing: the file has no {path}")
     if tuple(dataset.shape) != spec.shape:
         raise ImportFailed(f"the weight {name} is {tuple(dataset.shape)} in the file, its layer needs {spec.shape}")
-    array = _array(dataset, name)
+    array = array_of(dataset, name)
     wanted = _dtype(spec.dtype)
     if array.dtype != wanted:
         if not (_is_float(array) and "float" in spec.dtype) and array.dtype.kind not in "iub":
@@ -100,8 +93,8 @@ def weight(file: h5py.File, path: str, spec: WeightSpec, name: str) -> Array:
     return array
 
 
-def _dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset | None:
-    """An array that lies in the file itself."""
+def dataset_inside(file: h5py.Group, path: str, name: str) -> h5py.Dataset | None:
+    """An array that lies in the file itself, None where nothing does. Raises ImportFailed."""
     import h5py
 
     found = inside(file, path, f"the weight {name}")
@@ -112,7 +105,7 @@ def _dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset | None:
     return found
 
 
-def inside(file: h5py.File, path: str, told: str) -> Any:
+def inside(file: h5py.Group, path: str, told: str) -> Any:
     """What lies at a path, None where nothing does: links would read whatever else is on the disk."""
     import h5py
 
@@ -127,7 +120,8 @@ def inside(file: h5py.File, path: str, told: str) -> Any:
     return found
 
 
-def _array(dataset: h5py.Dataset, name: str) -> Array:
+def array_of(dataset: h5py.Dataset, name: str) -> Array:
+    """Its numbers. Raises ImportFailed where they are none, or more than what the file holds warrants."""
     import numpy as np
 
     stored, size = dataset.id.get_storage_size(), math.prod(dataset.shape) * dataset.dtype.itemsize

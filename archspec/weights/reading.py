@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archspec.importing.archive import ImportFailed, member_bytes, unpacked
+from archspec.importing.stored import MOST_BYTES, array_of, dataset_inside, hdf5_file, inside, weights_file
 from archspec.weights.rules import Array
 
 if TYPE_CHECKING:
@@ -47,16 +48,22 @@ def read(path: str | Path) -> dict[str, Array]:
         raise UnreadableError(f"{path}: there is no such file")
     try:
         arrays = readers[path.suffix](path)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UnreadableError(f"{path} cannot be read: {error}") from None
+    except (OSError, ValueError, MemoryError) as error:
+        told = str(error)
+        raise UnreadableError(told if str(path) in told else f"{path} cannot be read: {told}") from None
     if not arrays:
         raise UnreadableError(f"{path} holds no weights")
     return arrays
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    with unpacked(path, ".npz file") as archive:
+        return {name.removesuffix(".npy"): _npy(member_bytes(archive, name, MOST_BYTES)) for name in archive.namelist()}
+
+
+def _npy(data: bytes) -> Array:
+    array: Array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return array
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:
@@ -71,15 +78,13 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
 
 
 def _read_keras(path: Path) -> dict[str, Array]:
-    with zipfile.ZipFile(path) as archive:
-        return _read_h5(io.BytesIO(archive.read("model.weights.h5")))
+    with weights_file(path) as file:
+        return dict(_arrays(file))
 
 
-def _read_h5(file: Path | io.BytesIO) -> dict[str, Array]:
-    import h5py
-
-    with h5py.File(file, "r") as opened:
-        group = _group(opened, "model_weights") if "model_weights" in opened else opened
+def _read_h5(path: Path) -> dict[str, Array]:
+    with hdf5_file(path, str(path)) as file:
+        group = _group(file, "model_weights") if "model_weights" in file else file
         return dict(_legacy(group) if "layer_names" in group.attrs or "layer_names0" in group.attrs else _arrays(group))
 
 
@@ -90,13 +95,13 @@ def _arrays(group: h5py.Group, scope: tuple[str, ...] = ()) -> Iterator[tuple[st
     for key in group:
         if key in _NO_WEIGHTS:
             continue
-        inner = _inside(group, key)
+        inner = inside(group, key, key)
         if key == "vars":
             yield from (("/".join([*scope, index]), _array(inner, index)) for index in inner)
         elif key in _CONTAINERS:
             yield from _arrays(inner, scope)
         elif isinstance(inner, h5py.Group):
-            known = _inside(inner, "vars").attrs if "vars" in inner else {}
+            known = inside(inner, "vars", key).attrs if "vars" in inner else {}
             yield from _arrays(inner, (*scope, str(known["name"]) if "name" in known else key))
 
 
@@ -126,41 +131,15 @@ def _names(attributes: Mapping[str, Any], name: str) -> list[str]:
 def _group(group: h5py.Group, key: str) -> h5py.Group:
     import h5py
 
-    found = _inside(group, key)
+    found = inside(group, key, key)
     if not isinstance(found, h5py.Group):
-        raise ValueError(f"{key} is no group")
+        raise ImportFailed(f"{key} is no group")
     return found
 
 
 def _array(group: h5py.Group, key: str) -> Array:
-    """An array that lies in the file itself: links and outside storage would read whatever else is on the disk."""
-    import h5py
-
-    data = _inside(group, key)
-    if (
-        not isinstance(data, h5py.Dataset)
-        or data.dtype.kind not in "biufV"
-        or data.dtype.names
-        or data.is_virtual
-        or data.external
-    ):
-        raise ValueError(f"{key} is no array of numbers in the file itself")
-    array: Array = np.asarray(data[()])
-    if data.attrs.get("dtype") == "bfloat16":
-        import ml_dtypes
-
-        array = array.view(ml_dtypes.bfloat16)
+    dataset = dataset_inside(group, key, key)
+    if dataset is None:
+        raise ImportFailed(f"the weight {key} is missing")
+    array: Array = array_of(dataset, key)
     return array
-
-
-def _inside(group: h5py.Group, key: str) -> Any:
-    import h5py
-
-    place = group
-    for part in key.split("/"):
-        if not isinstance(place, h5py.Group) or place.get(part, getlink=True) is None:
-            raise ValueError(f"{key} is missing")
-        if not isinstance(place.get(part, getlink=True), h5py.HardLink):
-            raise ValueError(f"{key} is a link")
-        place = place[part]
-    return place
