@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from archspec.graph.ir import Edge, Graph
+from archspec.layers.normalization import LayerNormalization
 from archspec.tensor import ShapeError
 from tests.graphs import GraphBuilder
 
@@ -183,9 +184,13 @@ def _again(draw: st.DrawFn, builder: GraphBuilder, edge: Edge) -> Edge | None:
 
 
 def _applied(builder: GraphBuilder, layer: Any, edges: list[Edge], **options: Any) -> Edge | None:
-    """The layer's result; None where it does not fit, or the tensor would become large."""
+    """The layer's result; None where it does not fit, the tensor would become large, or nothing is left but rounding,
+    as where one number is normalised by itself."""
     try:
         made = builder.apply(layer, *edges, **options)
     except ShapeError:
         return None
-    return made if sum(output.size for output in builder.nodes[made.node].outputs) < LARGEST else None
+    node = builder.nodes[made.node]
+    if isinstance(node.layer, LayerNormalization) and (None, *node.outputs[0].shape)[node.layer.axis] == 1:
+        return None
+    return made if sum(output.size for output in node.outputs) < LARGEST else None
