@@ -8,6 +8,7 @@ import pwd
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from archspec import load, loads
-from archspec.analysis.remat import candidates, choose
+from archspec.analysis.remat import candidates, choose, runs
 from archspec.analysis.state import SLOTS, state_numbers
 from archspec.analysis.training import TrainingStep
 from archspec.architecture import Architecture
@@ -137,6 +138,17 @@ def test_every_block_rematerialised_keeps_less() -> None:
     blocks = candidates(graph, 2)
     assert step.timeline(blocks).peak(32) < 0.6 * step.timeline().peak(32)
     assert choose(step, 32, 0).timeline.peak(32) < 0.6 * step.timeline().peak(32)
+
+
+def test_a_block_that_a_pass_has_parted_runs_again_in_parts() -> None:
+    """Neighbours are told apart, and what stands in a block's way parts it: it is kept, not computed again."""
+    graph = load(SPECS / "digits_cnn.yaml").graph
+    blocks = candidates(graph, 1)
+    assert runs(graph, [*blocks]) == [*blocks.values()]
+    first, *others = blocks["fine1"]
+    order = [first, "max_pooling2d", *others]
+    parted = replace(graph, nodes={name: graph.nodes[name] for name in order})
+    assert runs(parted, ["fine1"]) == [(first,), tuple(others)]
 
 
 def test_time_is_linear_in_the_graph() -> None:
