@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from archspec.build.objects import call_arguments, keras_layer
 from archspec.graph.ir import Node, as_tuple
 from archspec.layers import REFUSED, catalogue, parse_layer
 from archspec.layers.base import (
+    FLOATS,
     Example,
     Layer,
     WeightSpec,
@@ -174,12 +176,34 @@ def type_of(tensor: Any) -> TensorType:
 
 @pytest.mark.parametrize(("cls", "example"), EXAMPLES)
 def test_shapes_and_weights(cls: type[Layer], example: Example) -> None:
+    agrees(parse_layer({cls.__name__: dict(example.arguments)}), flat(cls, example))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
+@pytest.mark.parametrize(("cls", "example"), EXAMPLES)
+def test_dtypes_of_layers(cls: type[Layer], example: Example, dtype: str) -> None:
+    if cls.__name__ == "StackedRNNCells":
+        return  # the dtype of a stack does not matter, its cells have their own
+    try:
+        layer = parse_layer({cls.__name__: {**example.arguments, "dtype": dtype}})
+    except ValidationError:
+        return  # it cannot have this one
+    agrees(layer, flat(cls, example))
+
+
+@pytest.mark.parametrize(("cls", "example"), EXAMPLES)
+def test_dtypes_of_inputs(cls: type[Layer], example: Example) -> None:
+    pairs = [(name, replace(t, dtype="float64") if t.dtype in FLOATS else t) for name, t in flat(cls, example)]
+    agrees(parse_layer({cls.__name__: dict(example.arguments)}), pairs)
+
+
+def agrees(layer: Layer, pairs: list[tuple[str, TensorType]]) -> None:
+    """Keras's types and weights are the catalogue's."""
     keras.utils.clear_session(
         free_memory=False
     )  # so that inner layers get the names that they have in a network of their own
-    layer, pairs = parse_layer({cls.__name__: dict(example.arguments)}), flat(cls, example)
     made, outputs = applied(layer, [(name, keras.Input(t.shape, dtype=t.dtype)) for name, t in pairs])
-    positional, named = group_inputs(cls, tuple(name for name, _ in pairs), tuple(t for _, t in pairs))
+    positional, named = group_inputs(type(layer), tuple(name for name, _ in pairs), tuple(t for _, t in pairs))
     assert tuple(map(type_of, outputs)) == as_tuple(layer.infer(*positional, **named))
     weights = [
         WeightSpec(w.path.split("/", 1)[1], tuple(w.shape), w.trainable, keras.backend.standardize_dtype(w.dtype))

@@ -55,6 +55,9 @@ def test_several_results() -> None:
 def test_dtype_is_that_of_the_layer() -> None:
     assert formula("x / sqrt(64)", "x", dtype="float16").infer(X) == TensorType((4, 6), "float16")
     assert formula("x", "x", dtype="float16").infer(TensorType((4,), "int32")) == TensorType((4,), "int32")
+    assert formula("x", "x", dtype="mixed_bfloat16").infer(X) == TensorType((4, 6), "bfloat16")
+    halves = formula("split(x, 2, axis=1)", "x").infer(TensorType((4, 6), "float64"))
+    assert halves == (TensorType((2, 6)), TensorType((2, 6)))  # Keras casts what it calls a layer with
 
 
 MISTAKES = [  # text, the part to blame, what the message holds, what the help holds

@@ -130,7 +130,7 @@ class Hashing(Encoding):
             )
         one_hot = self.output_mode == "one_hot"
         shape = self.one_hot(inputs.shape, self.num_bins) if one_hot else self.counted(inputs, self.num_bins)
-        return TensorType(shape, self.output_dtype)
+        return TensorType(shape, self.weight_dtype)
 
 
 class HashedCrossing(Encoding):
@@ -160,5 +160,5 @@ class HashedCrossing(Encoding):
             if tensor.dtype != "string" and tensor.dtype not in _INTEGERS:
                 raise ShapeError(f"HashedCrossing needs integers or strings, got {tensor.dtype}")
         if self.output_mode == "int":
-            return TensorType(inputs[0].shape, self.dtype or "int64")
+            return TensorType(inputs[0].shape, self.output_dtype if self.dtype else "int64")
         return TensorType((self.num_bins,), self.output_dtype)

@@ -15,7 +15,6 @@ from archspec.layers.evaluator import FormulaError, evaluate, parse
 from archspec.layers.ops import arguments as calls
 from archspec.layers.ops import elementwise
 from archspec.layers.ops import functions as rules
-from archspec.layers.ops.promotion import FLOATS
 from archspec.tensor import Array, ShapeError, TensorType
 
 __all__ = ["Formula", "FormulaError", "call_text", "evaluate", "first_argument", "parse"]
@@ -66,7 +65,8 @@ class Formula(Layer):
         return next((role for role, members in _ROLES.items() if role in keys or set(keys) & set(members)), "other")
 
     def infer(self, *inputs: TensorType) -> Outputs:
-        result = self._evaluate(inputs, lambda name: _checked(name))
+        given = [TensorType(x.shape, self.passed_dtype(x)) for x in inputs]
+        result = self._evaluate(given, lambda name: _checked(name))
         if isinstance(result, tuple | list) and result:
             return tuple(self._output(part) for part in result)
         return self._output(result)
@@ -101,8 +101,6 @@ class Formula(Layer):
             help = "a constant tensor is a weight: weight: {shape: …, initializer: …, trainable: false}"
             raise self._error("the formula has no tensor in it", help)
         arrays = [Array.of(x) for x in inputs]
-        if self.dtype:  # Keras casts the floats that a layer is called with
-            arrays = [Array(a.shape, self.dtype) if a.dtype in FLOATS else a for a in arrays]
         return evaluate(tree, dict(zip(self.arguments, arrays, strict=True)), functions)
 
     def _output(self, result: object) -> TensorType:
