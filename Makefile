@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What hypothesis draws is the same in each run, so that a change alone decides whether it passes.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --hypothesis-profile=ci
 
-.PHONY: demo test test-slow parity lint bench docs gallery training clean
+.PHONY: demo test test-slow fuzz parity lint bench docs gallery training clean
 
 demo: $(READY)  ## train a network described in YAML on real images; report and picture lie in runs/
 	$(BIN)/archspec check specs/digits_cnn.yaml
@@ -12,10 +14,13 @@ demo: $(READY)  ## train a network described in YAML on real images; report and 
 	$(BIN)/archspec train specs/digits_cnn.yaml
 
 test: $(READY)  ## the whole suite but for what is marked slow
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(READY)  ## what takes longer
-	$(BIN)/python -m pytest -q -n 2 -m slow
+	$(PYTEST) -m slow
+
+fuzz: $(READY)  ## the same laws on specs and graphs drawn anew, until interrupted or until one is broken
+	while $(BIN)/python -m pytest -q -n 2 -m hypothesis; do :; done
 
 parity: $(VENV)/.parity  ## the same outputs as the models of Hugging Face's transformers
 	$(BIN)/python -m pytest -q tests/test_parity_hugging_face.py

@@ -39,9 +39,9 @@ def randomised(model: keras.Model, seed: int = 0) -> keras.Model:
     return model
 
 
-def values(tensor: Any, bound: int, seed: int) -> Any:
-    """A batch of 3 for an input; unknown lengths are 6."""
-    shape = (3, *(6 if n is None else n for n in tensor.shape[1:]))
+def values(tensor: Any, bound: int, seed: int, unknown: int = 6) -> Any:
+    """A batch of 3 for an input, with the length for those that are not known."""
+    shape = (3, *(unknown if n is None else n for n in tensor.shape[1:]))
     random = np.random.default_rng(seed)
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     if dtype == "string":
@@ -76,13 +76,20 @@ def read_again(model: keras.Model, path: Path) -> Network:
 
 
 def check(
-    model: keras.Model, folder: Path, bound: int = 5, tolerance: float = 1e-5, load: bool = True, name: str = "m.keras"
+    model: keras.Model,
+    folder: Path,
+    bound: int = 5,
+    tolerance: float = 1e-5,
+    load: bool = True,
+    name: str = "m.keras",
+    unknown: int = 6,
 ) -> Graph:
     """Reads the model again, with random weights, and compares it with what Keras loads."""
     network = read_again(randomised(model), folder / name)
     loaded = keras.models.load_model(folder / name) if load else model
     again = built(network)
-    inputs = [values(tensor, bound, seed) for seed, tensor in enumerate(keras.tree.flatten(structure(loaded)))]
+    given = keras.tree.flatten(structure(loaded))
+    inputs = [values(tensor, bound, seed, unknown) for seed, tensor in enumerate(given)]
     expected = called(loaded, inputs)
     found = np_tree(again(inputs if len(inputs) > 1 else inputs[0], training=False))
     assert {name: one.shape for name, one in found.items()} == {name: one.shape for name, one in expected.items()}
