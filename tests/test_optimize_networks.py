@@ -141,7 +141,15 @@ def fan_of(length: int) -> Graph:
     return builder.graph(builder.apply("Concatenate", *scaled))
 
 
-@pytest.mark.parametrize("graph_of", [chain_of, fan_of])
+def hub_of(length: int) -> Graph:
+    """Many branches between one tensor and one sum, each rewritten."""
+    builder = graphs.GraphBuilder("hub")
+    x = builder.input("x", (4,))
+    units = [builder.apply({"Dense": 4}, builder.apply({"Dropout": {"rate": 0.0}}, x)) for _ in range(5 * length)]
+    return builder.graph(builder.apply("Add", *(builder.apply("BatchNormalization", dense) for dense in units)))
+
+
+@pytest.mark.parametrize("graph_of", [chain_of, fan_of, hub_of])
 def test_the_time_is_linear_in_the_graph(graph_of: Callable[[int], Graph]) -> None:
     short, long = (seconds(graph_of(length), "inference") for length in (50, 400))
     assert long < 8 * short * 2.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from archspec.graph.ir import Edge, Graph, Node
@@ -13,6 +13,7 @@ from archspec.optimize.rewrite import Level, Rewrite
 from archspec.tensor import TensorType
 
 _Named = tuple[str, str]  # "output" or "tensor", and its name
+_Places = dict[str, list[int]]  # where each reader of a node reads it: places among the reader's inputs
 
 
 class Draft:
@@ -32,7 +33,7 @@ class Draft:
         self._outputs, self._tensors = dict(graph.outputs), dict(graph.tensors)
         self._graph = replace(graph, nodes=self._nodes)
         self._position: dict[str, float] = {name: i for i, name in enumerate(graph.nodes)}
-        self._readers: dict[str, dict[str, int]] = {name: {} for name in graph.nodes}
+        self._readers: dict[str, _Places] = {name: {} for name in graph.nodes}
         self._reads = dict.fromkeys(graph.nodes, 0)
         self._alike: dict[object, dict[str, None]] = {}
         self._sharers: dict[str, set[str]] = {}
@@ -142,7 +143,7 @@ class Draft:
         for edge, stands in rewrite.same.items():
             assert self.type(stands) == types[edge], f"{edge} is {types[edge]}, {stands} is {self.type(stands)}"
         for name in outside:
-            self._redirect(name, rewrite.same)
+            self._redirect(name, taken, rewrite.same)
         for name in rewrite.alters:
             self._rename(name, {})
         for name in taken:
@@ -174,36 +175,46 @@ class Draft:
     def _enter(self, node: Node) -> None:
         self._readers.setdefault(node.name, {})
         self._reads.setdefault(node.name, 0)
-        for edge in node.inputs:
-            counts = self._readers.setdefault(edge.node, {})
-            counts[node.name] = counts.get(node.name, 0) + 1
-            self._reads[edge.node] = self._reads.get(edge.node, 0) + 1
+        for place, edge in enumerate(node.inputs):
+            self._read(node.name, place, edge)
         self._alike.setdefault(_likeness(node), {})[node.name] = None
         if node.shares:
             self._sharers.setdefault(node.shares, set()).add(node.name)
-        if makes_mask(node.layer) or any(edge.node in self._masked for edge in node.inputs):
+        if makes_mask(node.layer):
             self._masked.add(node.name)
 
-    def _forget_reads(self, node: Node) -> None:
-        for edge in node.inputs:
-            self._reads[edge.node] -= self._readers[edge.node].pop(node.name, 0)
-        del self._alike[_likeness(node)][node.name]
+    def _read(self, name: str, place: int, edge: Edge) -> None:
+        self._readers.setdefault(edge.node, {}).setdefault(name, []).append(place)
+        self._reads[edge.node] = self._reads.get(edge.node, 0) + 1
+        if edge.node in self._masked:
+            self._masked.add(name)
+
+    def _forget(self, name: str, read: str) -> list[int]:
+        """Where the node read another, which it does no longer."""
+        places = self._readers[read].pop(name, [])
+        self._reads[read] -= len(places)
+        return places
 
     def _leave(self, node: Node) -> None:
-        self._forget_reads(node)
+        for edge in node.inputs:
+            self._forget(node.name, edge.node)
+        del self._alike[_likeness(node)][node.name]
         if node.shares:
             self._sharers[node.shares].discard(node.name)
         self._masked.discard(node.name)
         del self._nodes[node.name]
 
-    def _redirect(self, name: str, same: Mapping[Edge, Edge]) -> None:
-        """Lets a node read what stands for the tensors that it read."""
+    def _redirect(self, name: str, taken: Iterable[str], same: Mapping[Edge, Edge]) -> None:
+        """Lets a node read what stands for the tensors that it read of those that were taken."""
         node = self._nodes[name]
-        self._forget_reads(node)
-        node = self._nodes[name] = replace(node, inputs=tuple(same.get(edge, edge) for edge in node.inputs))
-        for edge in node.inputs:
+        inputs = list(node.inputs)
+        for place in [place for gone in taken for place in self._forget(name, gone)]:
+            edge = inputs[place] = same.get(inputs[place], inputs[place])
             assert edge.node in self._nodes, f"{name} reads {edge}, which went"
-        self._enter(node)
+            self._read(name, place, edge)
+        del self._alike[_likeness(node)][name]
+        node = self._nodes[name] = replace(node, inputs=tuple(inputs))
+        self._alike.setdefault(_likeness(node), {})[name] = None
 
     def _rename(self, name: str, same: Mapping[Edge, Edge]) -> None:
         """Lets outputs and named tensors of a node that went be those that stand for them."""
@@ -220,7 +231,8 @@ class Draft:
 
 
 def _likeness(node: Node) -> object:
-    return type(node.layer), hash(node.layer), node.inputs
+    """What two nodes have in common that have the same layer and read the same tensors, found in constant time."""
+    return type(node.layer), hash(node.layer), len(node.inputs), node.inputs[:1], node.inputs[-1:]
 
 
 def makes_mask(layer: Layer) -> bool:

@@ -234,7 +234,8 @@ def _guarded(draft: Draft, answer: Answer) -> Answer:
 
 def _unshared(draft: Draft, node: Node, put: Node | None, rewrite: Rewrite) -> str | None:
     """Why a node whose weights others use cannot go or change; None where it can."""
-    others = draft.sharers(node.name) - set(rewrite.takes)
+    sharers = draft.sharers(node.name)
+    others = sharers.difference(rewrite.takes) if sharers else sharers
     if not others:
         return None
     if put and put.shares == node.shares and made(put.layer) == made(node.layer) and rewrite.weights is None:

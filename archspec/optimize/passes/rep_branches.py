@@ -139,7 +139,8 @@ def _rewrite(draft: Draft, add: Node, largest: Term, terms: list[tuple[Term, tup
     target, layer = largest.node, _kernel_of(largest)
     assert target
     assert layer
-    others = [edge for i, edge in enumerate(add.inputs) if i not in {term.index for term, _ in terms}]
+    merged = {term.index for term, _ in terms}
+    others = [edge for i, edge in enumerate(add.inputs) if i not in merged]
     bias = any(_shifts(term) for term, _ in terms)
     new = replace(target, layer=changed(layer, use_bias=bias))
     puts, same = (new,), {Edge(add.name): Edge(new.name)}
