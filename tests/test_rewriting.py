@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import archspec
+from archspec.diagnostics import SpecError
 from archspec.train import fit, rewriting
 from archspec.train.evaluate import evaluate
 from archspec.train.folder import RunFailed
@@ -219,6 +220,12 @@ def test_losses_read_the_tensors_of_the_spec_whatever_was_rewritten(tmp_path: Pa
         found.append([run.history[0]["loss"], run.metrics["loss"]])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
     assert results(tmp_path / "training")["optimization"]["passes"] == {"identities": 1, "activations": 2}
+
+
+@pytest.mark.parametrize("value", [["identities"], 3])
+def test_what_is_no_choice_of_rewrites_is_told_all_of_them(value: object) -> None:
+    with pytest.raises(SpecError, match="none, training, or a mapping with passes, also and skip"):
+        archspec.loads(SPEC, set={"run.optimize": value}).build()
 
 
 def test_a_rewritten_run_is_evaluated_bit_for_bit(tmp_path: Path) -> None:

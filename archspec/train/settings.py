@@ -153,8 +153,10 @@ class Rewrites(Model):
         return self
 
 
-def _rewrites(value: Any) -> str:
-    return "rewrites" if isinstance(value, Mapping | Rewrites) else "level"
+def _rewrites(value: Any) -> str | None:
+    if isinstance(value, Mapping | Rewrites):
+        return "rewrites"
+    return "level" if isinstance(value, str) else None
 
 
 class Run(Model):
@@ -182,7 +184,11 @@ class Run(Model):
     remat: Literal["auto"] | Annotated[Scopes, Field(strict=False)] = ()
     optimize: Annotated[
         Annotated[Literal["none", "training"], Tag("level")] | Annotated[Rewrites, Tag("rewrites")],
-        Discriminator(_rewrites),
+        Discriminator(
+            _rewrites,
+            custom_error_type="not_a_level",
+            custom_error_message="none, training, or a mapping with passes, also and skip",
+        ),
     ] = "training"
     checkpoint: Checkpoints = Checkpoints()
     tensorboard: bool = False
