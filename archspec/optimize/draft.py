@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from archspec.graph.ir import Edge, Graph, Node
+from archspec.graph.ir import Edge, Graph, Node, owner
 from archspec.layers.base import Layer, WeightSpec
 from archspec.layers.core import InputLayer, Masking
-from archspec.optimize.network import owner
 from archspec.optimize.rewrite import Level, Rewrite
 from archspec.tensor import TensorType
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from archspec.graph.ir import Edge, Node
+from archspec.graph.ir import Edge, Node, owner
 from archspec.layers.normalization import BatchNormalization
 from archspec.optimize import linear
 from archspec.optimize.draft import Draft
-from archspec.optimize.network import Weights, owner
+from archspec.optimize.network import Weights
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
 Pairs = list[tuple[Node, Node]]  # a linear layer, and the normalisation that alone reads it
