@@ -47,7 +47,7 @@ class Fake(Runtime):
         self.calls: list[str] = [] if calls is None else calls
 
     def prepare(self, source: Source, inputs: Sequence[Any], stack: ExitStack) -> tuple[Run, Timed]:
-        run = keras_run(source.model, list(source.graph.outputs))
+        run = keras_run(source.model, source.graph)
 
         seconds = self.seconds(source) if callable(self.seconds) else self.seconds
 

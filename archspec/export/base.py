@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array, Network
@@ -75,6 +75,12 @@ class Format(ABC):
     @abstractmethod
     def open(self, path: Path, source: Source) -> Run:
         """The file in its own runtime."""
+
+
+def called(model: keras.Model, graph: Graph, inputs: Sequence[Any]) -> dict[str, Any]:
+    """The outputs by name, in the graph's order; Keras takes and gives a single tensor by itself."""
+    made = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+    return {name: made[name] if isinstance(made, dict) else made for name in graph.outputs}
 
 
 def need(modules: Mapping[str, str], what: str) -> None:
