@@ -91,6 +91,10 @@ class Draft:
         """The only reader, which reads once; None where there are others, or where the result must stay."""
         return None if self.open(name) else self.readers(name)[0]
 
+    def with_sole(self, before: Node, node: Node) -> tuple[str, ...]:
+        """The names of a node and of one that it reads; without the latter where others need that, too."""
+        return (before.name, node.name) if self.sole_reader(before.name) else (node.name,)
+
     def kept(self, name: str) -> bool:
         """Whether a result of the node is an output or a tensor with a name of its own, so that it must be there."""
         return bool(self._named.get(name))
