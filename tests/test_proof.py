@@ -19,7 +19,7 @@ from archspec.graph.verify import verify
 from archspec.optimize.network import Network, Weights
 from archspec.optimize.rewrite import changed
 from tests.graphs import GraphBuilder, siamese
-from tests.weight_rewrites import chain
+from tests.passes import chain
 
 pytest.importorskip("keras")
 
