@@ -27,7 +27,11 @@ REFUSALS = (Refusal("a loss", chain(IMAGE, separable(activity_regularizer="L2"))
 PASS = SeparableSplit()
 BREAKAGES = (
     Breakage("windows turned", reweighing(PASS, lambda v: v[::-1] if v.ndim == 4 else v), chain(IMAGE, separable())),
-    Breakage("no bias", rewriting(PASS, lambda r: with_layers(r, use_bias=False)), chain(IMAGE, separable())),
-    Breakage("no strides", rewriting(PASS, lambda r: with_layers(r, strides=1)), chain(IMAGE, STRIDED)),
+    Breakage("no activation", rewriting(PASS, lambda r: with_layers(r, activation=None)), chain(IMAGE, STRIDED)),
+    Breakage(
+        "no loss",
+        rewriting(PASS, lambda r: with_layers(r, depthwise_regularizer=None)),
+        chain(IMAGE, separable(depthwise_regularizer="L2")),
+    ),
     Breakage("a wrong way back", reweighing(PASS, lambda v: 2 * v, "undo"), chain(IMAGE, separable())),
 )
