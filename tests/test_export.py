@@ -85,10 +85,7 @@ def both_ways() -> Graph:
     return builder.graph(builder.chain(builder.input("steps", (5, 4)), {"Bidirectional": {"layer": {"LSTM": 3}}}))
 
 
-NETWORKS = {
-    each.__name__: each
-    for each in (convolutional, words, many_to_many, siamese, attention, activated, prepared, both_ways)
-}
+NETWORKS = {each.__name__: each for each in (words, many_to_many, siamese, attention, activated, prepared, both_ways)}
 
 
 @pytest.mark.parametrize("name", formats())

@@ -320,7 +320,7 @@ def test_every_layer_is_made_with_its_arguments(name: str) -> None:
         expected, made = (m.get_layer("scope.layer") for m in (build(graph), built(python_code(graph))))
         assert configuration(made) == configuration(expected)
         assert [tuple(w.shape) for w in made.weights] == [tuple(w.shape) for w in expected.weights]
-        keras.backend.clear_session()
+        keras.utils.clear_session(free_memory=False)
 
 
 def configuration(layer: Any) -> Any:

@@ -44,7 +44,7 @@ def on_jax(*arguments: str) -> None:
     assert ran.returncode == 0, f"{ran.stdout[-4000:]}\n{ran.stderr[-4000:]}"
 
 
-@pytest.mark.parametrize("file", ["test_proof.py", "test_optimize.py", "test_optimize_forms.py"])
+@pytest.mark.parametrize("file", ["test_proof.py", "test_optimize.py"])
 def test_every_pass_is_proven_and_mistakes_are_noticed(file: str) -> None:
     on_jax("-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", f"tests/{file}")
 

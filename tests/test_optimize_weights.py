@@ -14,18 +14,10 @@ from archspec.optimize.passes.fold_batch_norm_forward import FoldBatchNormForwar
 from archspec.optimize.passes.fold_layer_norm_forward import FoldLayerNormForward
 from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from tests.graphs import GraphBuilder
-from tests.passes import chain as chain_of
-from tests.weight_rewrites import chain, conv, kinds, proven, reasons
+from tests.passes import chain
+from tests.weight_rewrites import BN, IMAGE, conv, dense, kinds, proven, reasons
 
 pytest.importorskip("keras")
-
-BN = "BatchNormalization"
-IMAGE = (9, 8, 6)
-
-
-def dense(units: int, **options: Any) -> dict[str, Any]:
-    return {"Dense": {"units": units, **options}}
-
 
 # -- fold-batch-norm --
 
@@ -302,5 +294,5 @@ def test_a_normalization_is_a_depthwise_convolution(shape: tuple[int, ...], opti
 
 def test_other_normalizations_stay() -> None:
     assert "axis 1" in reasons(proven(chain(IMAGE, {BN: {"axis": 1}}), NormAsDepthwise()))
-    assert "int32" in reasons(proven(chain_of((4, 4, 3), BN, conv(2), dtype="int32"), NormAsDepthwise()))
+    assert "int32" in reasons(proven(chain((4, 4, 3), BN, conv(2), dtype="int32"), NormAsDepthwise()))
     assert not proven(chain((7, 6), BN), NormAsDepthwise()).applied

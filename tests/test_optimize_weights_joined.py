@@ -14,17 +14,10 @@ from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
 from archspec.optimize.passes.rep_branches import RepBranches
 from archspec.optimize.rewrite import Level
 from tests.graphs import GraphBuilder
-from tests.weight_rewrites import branches, chain, conv, kinds, proven, reasons
+from tests.passes import chain
+from tests.weight_rewrites import BN, IMAGE, branches, conv, dense, kinds, proven, reasons
 
 pytest.importorskip("keras")
-
-BN = "BatchNormalization"
-IMAGE = (9, 8, 6)
-
-
-def dense(units: int, **options: Any) -> dict[str, Any]:
-    return {"Dense": {"units": units, **options}}
-
 
 # -- collapse-linear --
 

@@ -25,13 +25,10 @@ from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from archspec.optimize.passes.rep_branches import RepBranches
 from archspec.optimize.rewrite import Level, Pass
 from tests.graphs import GraphBuilder
-from tests.weight_rewrites import WEIGHT_PASSES, branches, chain, conv, rewritten
+from tests.passes import chain
+from tests.weight_rewrites import BN, IMAGE, WEIGHT_PASSES, branches, conv, rewritten
 
 pytest.importorskip("keras")
-
-BN = "BatchNormalization"
-IMAGE = (9, 8, 6)
-
 
 Mistake = Callable[[pytest.MonkeyPatch], None]
 

@@ -17,11 +17,10 @@ from archspec.optimize.passes.merge_parallel import MergeParallel
 from archspec.optimize.passes.merge_parallel_dense import MergeParallelDense
 from archspec.optimize.passes.norm_as_depthwise import NormAsDepthwise
 from tests.graphs import GraphBuilder
-from tests.weight_rewrites import WEIGHT_PASSES, branches, conv, kinds, proven
+from tests.weight_rewrites import BN, WEIGHT_PASSES, branches, conv, kinds, proven
 
 pytest.importorskip("keras")
 
-BN = "BatchNormalization"
 # -- random graphs --
 
 booleans = st.booleans()

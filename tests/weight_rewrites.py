@@ -24,6 +24,9 @@ from archspec.optimize.passes.rep_branches import RepBranches
 from archspec.optimize.rewrite import Level, Pass
 from tests.graphs import GraphBuilder, LayerLike
 
+BN = "BatchNormalization"
+IMAGE = (9, 8, 6)
+
 WEIGHT_PASSES: tuple[Pass, ...] = (
     FoldBatchNorm(),
     RepBranches(),
@@ -77,11 +80,6 @@ def reasons(done: Optimized) -> str:
     return "; ".join(skipped.reason for skipped in done.skipped)
 
 
-def chain(shape: tuple[int | None, ...], *layers: LayerLike) -> Graph:
-    builder = GraphBuilder()
-    return builder.graph(builder.chain(builder.input("x", shape), *layers))
-
-
 def branches(shape: tuple[int | None, ...], join: LayerLike, *paths: Iterable[LayerLike]) -> Graph:
     """Paths from one input, joined; an empty path is the input itself."""
     builder = GraphBuilder()
@@ -91,3 +89,7 @@ def branches(shape: tuple[int | None, ...], join: LayerLike, *paths: Iterable[La
 
 def conv(filters: int, kernel: Any = 3, **options: Any) -> dict[str, Any]:
     return {"Conv2D": {"filters": filters, "kernel_size": kernel, "padding": "same", **options}}
+
+
+def dense(units: int, **options: Any) -> dict[str, Any]:
+    return {"Dense": {"units": units, **options}}

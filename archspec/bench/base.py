@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +12,7 @@ from typing import ClassVar
 from archspec.diagnostics import did_you_mean
 from archspec.export.base import ExportFailed, Run, Source
 from archspec.optimize.network import Array
+from archspec.plugins import defined_in_package
 
 Timed = Callable[[], float]  # runs one call and gives its seconds
 
@@ -53,12 +52,7 @@ def timed(call: Callable[[], object]) -> Timed:
 @cache
 def runtimes() -> Mapping[str, Runtime]:
     """Every runtime by its name, in the table's order."""
-    package = importlib.import_module("archspec.bench.runtimes")
-    found: list[Runtime] = []
-    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        for leaf in vars(importlib.import_module(info.name)).values():
-            if isinstance(leaf, type) and issubclass(leaf, Runtime) and leaf.__module__ == info.name:
-                found += [] if leaf.__name__.startswith("_") else [leaf()]
+    found = [leaf() for leaf in defined_in_package("archspec.bench.runtimes", Runtime)]
     named = {each.NAME: each for each in sorted(found, key=lambda each: each.PLACE)}
     assert len(named) == len(found), "two runtimes have one name"
     return named

@@ -15,7 +15,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is no answer
     network, inputs = pickle.loads((folder / "network.pickle").read_bytes())
-    call = _compiled(network, inputs)
+    call = _compiled(network)
     call(inputs)
     print("ready", file=answers)
     for line in sys.stdin:
@@ -29,7 +29,7 @@ def main() -> None:
             print("done", file=answers)
 
 
-def _compiled(network: Any, inputs: Any) -> Any:
+def _compiled(network: Any) -> Any:
     import jax
     import numpy as np
 

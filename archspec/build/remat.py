@@ -16,7 +16,7 @@ import keras
 
 from archspec.build.lower import call_tensors
 from archspec.build.objects import call_arguments
-from archspec.graph.ir import Edge, Graph, Node
+from archspec.graph.ir import Edge, Graph, Node, owner
 from archspec.layers.core import InputLayer
 
 Values = dict[Edge, Any]
@@ -84,9 +84,7 @@ class Rematerialised(keras.Model):  # type: ignore[misc]
             values.update({Edge(node.name, i): value for i, value in enumerate(made)})
 
     def _layer(self, node: Node) -> keras.Layer:
-        while node.shares is not None:
-            node = self._graph.nodes[node.shares]
-        return self.network.get_layer(node.name)
+        return self.network.get_layer(owner(self._graph.nodes, node).name)
 
     def _again(self, part: _Part, values: Values, training: bool | None) -> Values:
         """The block as a function of flat tensors, since TensorFlow's recomputation takes gradients of no others."""

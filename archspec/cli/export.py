@@ -137,7 +137,7 @@ class _Judged:
     def before(self) -> dict[str, float]:
         from archspec.export.formats.keras import keras_run
 
-        return self.examples.judge(keras_run(self.source.original, list(self.source.graph.outputs)))
+        return self.examples.judge(keras_run(self.source.original, self.source.graph))
 
     def after(self, format: Format, path: Path) -> dict[str, float]:
         return self.examples.judge(format.open(path, self.source))

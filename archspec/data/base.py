@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import pkgutil
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +16,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 from pydantic_core import PydanticCustomError
 
 from archspec.layers.base import Model
+from archspec.plugins import defined_in_package
 from archspec.tensor import TensorType
 
 if TYPE_CHECKING:
@@ -131,14 +130,10 @@ class Source(Model):
 @cache
 def sources() -> Mapping[str, type[Source]]:
     """Every kind of source by its name in a spec."""
-    package = importlib.import_module("archspec.data.sources")
-    found: dict[str, type[Source]] = {}
-    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        module = importlib.import_module(info.name)
-        for leaf in vars(module).values():
-            if isinstance(leaf, type) and issubclass(leaf, Source) and leaf.__module__ == module.__name__:
-                assert found.setdefault(leaf.KIND, leaf) is leaf, f"two sources are named {leaf.KIND}"
-    return found
+    found = list(defined_in_package("archspec.data.sources", Source))
+    named = {each.KIND: each for each in found}
+    assert len(named) == len(found), "two sources have one name"
+    return named
 
 
 def _parse_source(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ from archspec.analysis.difference import Change, Difference
 from archspec.draw.model import Box, Figure, Group, boxes
 from archspec.draw.picture import draw
 from archspec.graph.ir import Edge, Graph, Node
+from archspec.graph.order import topological
 from archspec.graph.text import changed_arguments
 from archspec.importing.layers import foreign
 
@@ -79,23 +79,10 @@ def _unused(name: str, graph: Graph) -> str:
 def _in_order(nodes: Mapping[str, Node]) -> dict[str, Node]:
     """Each behind those that it reads; else as they were."""
     place = {name: number for number, name in enumerate(nodes)}
-    names = list(nodes)
-    missing = {name: len({edge.node for edge in node.inputs}) for name, node in nodes.items()}
-    readers: dict[str, list[str]] = {name: [] for name in nodes}
-    for node in nodes.values():
-        for source in {edge.node for edge in node.inputs}:
-            readers[source].append(node.name)
-    ready = [place[name] for name, count in missing.items() if not count]
-    ordered: dict[str, Node] = {}
-    while ready:
-        name = names[heapq.heappop(ready)]
-        ordered[name] = nodes[name]
-        for reader in readers[name]:
-            missing[reader] -= 1
-            if not missing[reader]:
-                heapq.heappush(ready, place[reader])
+    ordered = topological([{place[edge.node] for edge in node.inputs} for node in nodes.values()])
     assert len(ordered) == len(nodes)  # no layer reads one that is gone, so there are no circles
-    return ordered
+    entries = list(nodes.items())
+    return dict(entries[number] for number in ordered)
 
 
 def marked(figure: Figure, status: Mapping[str, str]) -> Figure:

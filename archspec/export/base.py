@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array, Network
+from archspec.plugins import defined_in_package
 
 if TYPE_CHECKING:
     import keras
@@ -78,6 +77,12 @@ class Format(ABC):
         """The file in its own runtime."""
 
 
+def called(model: keras.Model, graph: Graph, inputs: Sequence[Any]) -> dict[str, Any]:
+    """The outputs by name, in the graph's order; Keras takes and gives a single tensor by itself."""
+    made = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+    return {name: made[name] if isinstance(made, dict) else made for name in graph.outputs}
+
+
 def need(modules: Mapping[str, str], what: str) -> None:
     """Raises ExportFailed where a module is not installed, with the extra that brings it."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
@@ -89,14 +94,10 @@ def need(modules: Mapping[str, str], what: str) -> None:
 @cache
 def formats() -> Mapping[str, Format]:
     """Every format by its name."""
-    package = importlib.import_module("archspec.export.formats")
-    found: dict[str, Format] = {}
-    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        for leaf in vars(importlib.import_module(info.name)).values():
-            if isinstance(leaf, type) and issubclass(leaf, Format) and leaf.__module__ == info.name:
-                assert leaf.NAME not in found, f"two formats are named {leaf.NAME}"
-                found[leaf.NAME] = leaf()
-    return found
+    found = [leaf() for leaf in defined_in_package("archspec.export.formats", Format)]
+    named = {each.NAME: each for each in found}
+    assert len(named) == len(found), "two formats have one name"
+    return named
 
 
 def blamed(graph: Graph, text: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archspec.export.base import ExportFailed, cannot_express
+from archspec.export.base import ExportFailed, called, cannot_express
 from archspec.graph.ir import Graph, Node
 from archspec.layers.base import Layer
 
@@ -37,12 +37,9 @@ def serving(model: keras.Model, graph: Graph, batch: int | None = None, jit: boo
 
     if odd := next((name for name in graph.nodes if not _LEGAL.fullmatch(name)), None):
         raise ExportFailed(f"TensorFlow has no layers of the name {odd!r}: rename it")
-    names = list(graph.outputs)
 
     def serve(*inputs: Any) -> Any:
-        made = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
-        made = made if isinstance(made, dict) else {names[0]: made}
-        return {name: made[name] for name in names}
+        return called(model, graph, inputs)
 
     return tf.function(serve, input_signature=signature(graph, batch), autograph=False, jit_compile=jit or None)
 

@@ -143,7 +143,7 @@ def tolerated(network: Network, inputs: Sequence[Array], given: Mapping[str, Arr
 
 
 def _run(network: Network, inputs: Sequence[Array]) -> Mapping[str, Array]:
-    return keras_run(_built(network), list(network.graph.outputs))(inputs)
+    return keras_run(_built(network), network.graph)(inputs)
 
 
 def _built(network: Network) -> Any:
@@ -322,7 +322,7 @@ def _step(network: Network, inputs: list[Array], seed: int) -> _Step:
     return _Step(slopes, after, losses)
 
 
-def _total(model: Any, outputs: Any, seed: int) -> Any:
+def _total(outputs: Any, seed: int) -> Any:
     """A random sum of all float outputs."""
     import keras
     from keras import ops, tree
@@ -351,7 +351,7 @@ def _tensorflow_gradients(model: Any, inputs: list[Array], seed: int) -> tuple[d
     with tf.GradientTape() as tape:
         outputs = model(inputs if len(inputs) > 1 else inputs[0], training=True)
         losses = sum(map(_wide, model.losses), _wide(0.0))
-        total = tf.convert_to_tensor(_total(model, outputs, seed) + losses)
+        total = tf.convert_to_tensor(_total(outputs, seed) + losses)
     found = tape.gradient(total, [w.value for w in model.trainable_weights])
     dense = [None if g is None else keras.ops.convert_to_numpy(tf.convert_to_tensor(g)) for g in found]
     return {w.path: g for w, g in zip(model.trainable_weights, dense, strict=True)}, float(losses)
@@ -366,7 +366,7 @@ def _jax_gradients(model: Any, inputs: list[Array], seed: int) -> tuple[dict[str
     def loss(weights: Any) -> Any:
         outputs, after, losses = model.stateless_call(weights, states, given, training=True, return_losses=True)
         added = sum(map(_wide, losses), _wide(0.0))
-        return _total(model, outputs, seed) + added, (after, added)
+        return _total(outputs, seed) + added, (after, added)
 
     (_, (after, losses)), found = jax.value_and_grad(loss, has_aux=True)([w.value for w in model.trainable_variables])
     for variable, value in zip(model.non_trainable_variables, after, strict=True):

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,8 @@ def export(source: Source, format: Format, path: Path, tolerance: float | None =
     """
     _check_int8(format, source.int8)
     inputs = random_inputs(source.graph, BATCH, seed)
-    expected = keras_run(source.original or source.model, list(source.graph.outputs))(inputs)
-    with _draft(path, format) as draft:
+    expected = keras_run(source.original or source.model, source.graph)(inputs)
+    with _draft(path) as draft:
         format.write(source, draft)
         found = format.open(draft, source)(inputs)
         uncompared = tuple(sorted(random_outputs(source.graph)))
@@ -92,7 +92,7 @@ def export(source: Source, format: Format, path: Path, tolerance: float | None =
         exported = Exported(path, format.NAME, {}, errors, tolerance, uncompared)
         _check(exported, found)
         files = _sizes(draft.parent)
-    return Exported(path, format.NAME, files, errors, tolerance, uncompared)
+    return replace(exported, files=files)
 
 
 def _check(exported: Exported, found: Mapping[str, Array]) -> None:
@@ -110,7 +110,7 @@ def _check(exported: Exported, found: Mapping[str, Array]) -> None:
 
 
 @contextlib.contextmanager
-def _draft(path: Path, format: Format) -> Iterator[Path]:
+def _draft(path: Path) -> Iterator[Path]:
     """A path in a folder of its own beside the target; all that lies there takes its place if all goes well."""
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
         yield Path(folder) / path.name

@@ -113,6 +113,13 @@ class Graph:
         return {name: tuple(r) for name, r in readers.items()}
 
 
+def owner(nodes: Mapping[str, Node], node: Node) -> Node:
+    """The node that makes the weights that a node uses: itself where it shares none."""
+    while node.shares is not None:
+        node = nodes[node.shares]
+    return node
+
+
 def as_tuple(outputs: Outputs) -> tuple[TensorType, ...]:
     return outputs if isinstance(outputs, tuple) else (outputs,)
 

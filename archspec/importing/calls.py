@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from archspec.graph.order import topological
 from archspec.importing.archive import ImportFailed
 from archspec.importing.layers import of_keras
 from archspec.layers import find_layer
@@ -260,24 +260,10 @@ def _alive(calls: Sequence[Call], results: Sequence[Ref]) -> list[Call]:
 def _in_order(calls: Sequence[Call]) -> list[Call]:
     """Each call behind those that it reads, else in the file's order."""
     place = {(call.layer, call.index): number for number, call in enumerate(calls)}
-    readers: list[list[int]] = [[] for _ in calls]
-    missing = [0] * len(calls)
-    for number, call in enumerate(calls):
-        for source in {place[ref.layer, ref.index] for ref in call.refs()}:
-            readers[source].append(number)
-            missing[number] += 1
-    ready = [number for number, count in enumerate(missing) if not count]
-    ordered = []
-    while ready:
-        number = heapq.heappop(ready)
-        ordered.append(calls[number])
-        for reader in readers[number]:
-            missing[reader] -= 1
-            if not missing[reader]:
-                heapq.heappush(ready, reader)
+    ordered = topological([{place[ref.layer, ref.index] for ref in call.refs()} for call in calls])
     if len(ordered) < len(calls):
         raise ImportFailed("the model's layers read each other in a circle")
-    return ordered
+    return [calls[number] for number in ordered]
 
 
 def _declare(calls: Sequence[Call], results: Sequence[Ref]) -> None:

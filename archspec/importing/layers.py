@@ -56,8 +56,7 @@ def _foreign_class(name: str, declared: tuple[TensorType, ...]) -> type[Foreign]
 
 def foreign(name: str, config: Mapping[str, Any], outputs: Sequence[TensorType], place: str = "") -> Foreign:
     """What the catalogue has nothing for: its class's name, its settings in words, its declared outputs."""
-    settings = {key: plain(value) for key, value in config.items() if key not in _ELSEWHERE and value is not None}
-    text = value_text(settings)[1:-1]
+    text = value_text(_given(config))[1:-1]
     shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
     return _foreign_class(writable(name) or "Layer", tuple(outputs))(settings=shown, place=place)
 

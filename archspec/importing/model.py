@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
 from archspec.importing.archive import ImportFailed, parse_config, read_config
 from archspec.importing.calls import Call, calls_of, drop_computed_masks, flat, is_model, options, tensors, text
+from archspec.importing.exact import Unknown
 from archspec.importing.layers import Tensor, catalogued, foreign, operation, writable
 from archspec.importing.repeats import Place, scopes
 from archspec.language.limits import Limits, over
@@ -162,19 +164,26 @@ class Reader:
         trainable: bool,
         shares: str | None,
     ) -> Node:
-        if len(self.nodes) >= self.limits.nodes:
-            raise ImportFailed(over("nodes", self.limits.nodes + 1, "the number of layers"))
         layer, parameters, outputs = self._bound(call, made)
-        name, number = ".".join(path), 1
-        while name in self.nodes:
-            name, number = f"{'.'.join(path)}_{number}", number + 1
+        name = self._free(".".join(path))
         edges = tuple(flat([*argument_edges(call, made), *named_edges(call, made).values()]))
         trains = trainable and call.config.get("trainable") is not False
         if shares and type(self.nodes[shares].layer) is not type(layer):
             shares = None
         node = Node(name, layer, edges, parameters, outputs, shares, trains, Origin(None, uses))
-        self.nodes[name] = node
+        self._add(node)
         return node
+
+    def _add(self, node: Node) -> None:
+        if len(self.nodes) >= self.limits.nodes:
+            raise ImportFailed(over("nodes", self.limits.nodes + 1, "the number of layers"))
+        self.nodes[node.name] = node
+
+    def _free(self, name: str) -> str:
+        found, number = name, 1
+        while found in self.nodes:
+            found, number = f"{name}_{number}", number + 1
+        return found
 
     def _type(self, edge: Edge) -> TensorType:
         return self.nodes[edge.node].outputs[edge.index]
@@ -186,9 +195,9 @@ class Reader:
         layer = self._known(call, types)
         if layer is not None:
             parameters = bound_parameters(layer, call.first_names(), positional, named)
-            outputs = _outputs(layer, parameters, types) if parameters is not None else None
-            if parameters is not None and outputs and _agree(outputs, call.declared):
-                return layer, parameters, outputs
+            with contextlib.suppress(Unknown):
+                if parameters is not None and _agree(found := outputs_of(layer, parameters, types)[0], call.declared):
+                    return layer, parameters, found
         outputs = tuple(call.declared[i] or UNKNOWN for i in range(len(call.declared))) or (UNKNOWN,)
         return foreign(call.kind, call.config, outputs), ("inputs",) * len(types), outputs
 
@@ -256,16 +265,17 @@ def bound_parameters(
     return tuple(names) if fine else None
 
 
-def _outputs(layer: Layer, parameters: tuple[str, ...], types: Sequence[TensorType]) -> tuple[TensorType, ...] | None:
-    """What the layer gives; None where it does not take these, or its weights depend on what is not known."""
+def outputs_of(
+    layer: Layer, parameters: tuple[str, ...], types: Sequence[TensorType]
+) -> tuple[tuple[TensorType, ...], bool]:
+    """What the layer gives, and whether it has weights. Raises Unknown."""
     positional, named = group_inputs(type(layer), parameters, tuple(types))
     try:
         outputs = as_tuple(layer.infer(*positional, **named))
-        layer.weights(*positional, **named)
         layer.macs(*positional, **named)
-    except (ShapeError, TypeError, ValueError, AssertionError):  # a use that no spec could have written
-        return None
-    return outputs
+        return outputs, bool(layer.weights(*positional, **named))
+    except (ShapeError, TypeError, ValueError, AssertionError) as error:  # a use that no spec could have written
+        raise Unknown(f"the catalogue cannot use it so: {error}") from None
 
 
 def _agree(outputs: tuple[TensorType, ...], declared: Sequence[TensorType | None]) -> bool:

@@ -13,24 +13,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
+from archspec.graph.ir import Edge, Graph, Node, Origin, Use
 from archspec.importing.archive import ImportFailed, is_hdf5, read_config, read_vocabulary
-from archspec.importing.calls import Call, calls_of, flat, is_keras_model, tensors
+from archspec.importing.calls import Call, calls_of, flat, is_keras_model, is_model, tensors
 from archspec.importing.exact import Unknown
 from archspec.importing.layers import foreign, writable
 from archspec.importing.legacy import legacy_config, legacy_weights
 from archspec.importing.masks import drop_implicit
-from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges, need_model
+from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges, outputs_of
 from archspec.importing.places import layer_places
 from archspec.importing.readings import Reading, reading
 from archspec.importing.stored import hdf5_file, read_weights, weights_file
-from archspec.language.limits import Limits, over
-from archspec.layers.base import Layer, group_inputs, tensor_parameters
+from archspec.language.limits import Limits
+from archspec.layers.base import Layer, tensor_parameters
 from archspec.layers.core import InputLayer, Masking
 from archspec.layers.formula import Formula
 from archspec.layers.nesting import fits
 from archspec.layers.weight import Weight
-from archspec.tensor import ShapeError, TensorType
+from archspec.tensor import TensorType
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,8 +115,7 @@ class ExactReader(Reader):
         self._masked: set[Edge] = set()  # tensors that may have a mask of Keras's
 
     def read(self, config: Mapping[str, Any]) -> Graph:
-        need_model(config)
-        if not is_keras_model(config):
+        if is_model(config) and not is_keras_model(config):
             name = config.get("registered_name") or config.get("class_name")
             raise ImportFailed(f"the model is a {name}, whose code says what it computes, and no code is run")
         try:
@@ -199,8 +198,8 @@ class ExactReader(Reader):
         types = [self._type(edge) for edge in edges]
         if found.weight is not None:
             types.append(TensorType(found.weight.shape, found.weight.output_dtype))
-        outputs, owns = _outputs(found.layer, parameters, types)
-        then = _outputs(found.then, _first(found.then, 1), outputs)[0] if found.then else outputs
+        outputs, owns = outputs_of(found.layer, parameters, types)
+        then = outputs_of(found.then, _first(found.then, 1), outputs)[0] if found.then else outputs
         _check_declared(call, then)
         node = replace(blank, layer=found.layer, inputs=edges, parameters=parameters, outputs=outputs)
         if found.weight is not None:
@@ -251,16 +250,14 @@ class ExactReader(Reader):
     def _before(self, layer: Layer, node: Node) -> Edge:
         """What a layer makes of the last tensor of a node, of the same type."""
         name, parameters = self._free(f"{node.name}_input"), _first(layer, 1)
-        outputs = _outputs(layer, parameters, [self._type(node.inputs[-1])])[0]
+        outputs = outputs_of(layer, parameters, [self._type(node.inputs[-1])])[0]
         self._add(
             replace(node, name=name, layer=layer, inputs=node.inputs[-1:], parameters=parameters, outputs=outputs)
         )
         return Edge(name)
 
     def _add(self, node: Node) -> None:
-        if len(self.nodes) >= self.limits.nodes:
-            raise ImportFailed(over("nodes", self.limits.nodes + 1, "the number of layers"))
-        self.nodes[node.name] = node
+        super()._add(node)
         begins = isinstance(node.layer, Masking) or getattr(node.layer, "mask_zero", False)
         several = isinstance(node.layer, Formula) and len(node.inputs) > 1
         if begins or (not several and any(edge in self._masked for edge in node.inputs)):
@@ -279,12 +276,6 @@ class ExactReader(Reader):
         parameters = ("inputs",) * len(blank.inputs)
         self._add(replace(blank, layer=layer, parameters=parameters, outputs=outputs, shares=shares))
         return self.nodes[blank.name]
-
-    def _free(self, name: str) -> str:
-        found, number = name, 1
-        while found in self.nodes:
-            found, number = f"{name}_{number}", number + 1
-        return found
 
 
 def _name(name: str) -> str:
@@ -312,19 +303,6 @@ def _parameters(call: Call, found: Reading, made: Made) -> tuple[str, ...]:
         given = [*("a tensor" for _ in positional), *named]
         raise Unknown(f"the catalogue has no call of it with {', '.join(given)}")
     return parameters
-
-
-def _outputs(
-    layer: Layer, parameters: tuple[str, ...], types: Sequence[TensorType]
-) -> tuple[tuple[TensorType, ...], bool]:
-    """What the layer gives, and whether it has weights. Raises Unknown."""
-    positional, named = group_inputs(type(layer), parameters, tuple(types))
-    try:
-        outputs = as_tuple(layer.infer(*positional, **named))
-        layer.macs(*positional, **named)
-        return outputs, bool(layer.weights(*positional, **named))
-    except (ShapeError, TypeError, ValueError, AssertionError) as error:  # a use that no spec could have written
-        raise Unknown(f"the catalogue cannot use it so: {error}") from None
 
 
 def _check_declared(call: Call, outputs: Sequence[TensorType]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from archspec.layers.base import Layer, first_argument
+from archspec.plugins import defined
 
 # One family of layers a module.
 FAMILIES = (
@@ -78,12 +78,7 @@ def _source(family: str) -> str:
 
 
 def _members(family: str) -> list[type[Layer]]:
-    module = importlib.import_module(f"archspec.layers.{family}")
-    return [
-        cls
-        for name, cls in vars(module).items()
-        if isinstance(cls, type) and issubclass(cls, Layer) and cls.__module__ == module.__name__ and name[0] != "_"
-    ]
+    return list(defined(f"archspec.layers.{family}", Layer))
 
 
 def parse_layer(value: str | Mapping[str, Any]) -> Layer:

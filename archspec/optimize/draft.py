@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from archspec.graph.ir import Edge, Graph, Node
+from archspec.graph.ir import Edge, Graph, Node, owner
 from archspec.layers.base import Layer, WeightSpec
 from archspec.layers.core import InputLayer, Masking
-from archspec.optimize.network import owner
 from archspec.optimize.rewrite import Level, Rewrite
 from archspec.tensor import TensorType
 
@@ -92,6 +91,10 @@ class Draft:
     def sole_reader(self, name: str) -> Node | None:
         """The only reader, which reads once; None where there are others, or where the result must stay."""
         return None if self.open(name) else self.readers(name)[0]
+
+    def with_sole(self, before: Node, node: Node) -> tuple[str, ...]:
+        """The names of a node and of one that it reads; without the latter where others need that, too."""
+        return (before.name, node.name) if self.sole_reader(before.name) else (node.name,)
 
     def kept(self, name: str) -> bool:
         """Whether a result of the node is an output or a tensor with a name of its own, so that it must be there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from archspec.analysis.remat import repeatable
@@ -13,6 +12,7 @@ from archspec.layers.base import Layer
 from archspec.layers.conv import Conv1D, Conv2D, Conv3D
 from archspec.layers.convolution import Convolution
 from archspec.layers.core import Activation, Dense, EinsumDense
+from archspec.layers.global_pooling import GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D
 from archspec.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -42,12 +42,15 @@ from archspec.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from archspec.layers.separable import DepthwiseConv1D, DepthwiseConv2D
+from archspec.layers.separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from archspec.layers.shapes import per_axis
 
 CONVOLUTIONS = (Conv1D, Conv2D, Conv3D)
 DEPTHWISE = (DepthwiseConv1D, DepthwiseConv2D)
+SEPARABLE = (SeparableConv1D, SeparableConv2D)
 AVERAGE_POOLINGS = (AveragePooling1D, AveragePooling2D, AveragePooling3D)
+GLOBAL_AVERAGES = (GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D)
+MEANS = (*AVERAGE_POOLINGS, *GLOBAL_AVERAGES)
 MAX_POOLINGS = (MaxPooling1D, MaxPooling2D, MaxPooling3D)
 # Each by the number of its spatial axes, from one to three.
 PADDINGS = (ZeroPadding1D, ZeroPadding2D, ZeroPadding3D)
@@ -106,9 +109,27 @@ def is_linear(layer: Layer) -> bool:
     return getattr(layer, "activation", None) in (None, "linear")
 
 
-def axes(layer: Any, value: int | Sequence[int]) -> tuple[int, ...]:
+def axes(layer: Any, value: int | tuple[int, ...]) -> tuple[int, ...]:
     """An argument of a convolution or a pooling for each spatial axis."""
-    return per_axis(value if isinstance(value, int) else tuple(value), layer.RANK)
+    return per_axis(value, layer.RANK)
+
+
+def spans(layer: Any) -> tuple[int, ...]:
+    """Over how many places the window of a convolution or a pooling goes, for each spatial axis."""
+    window = axes(layer, layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size)
+    dilation = axes(layer, getattr(layer, "dilation_rate", 1))
+    return tuple((size - 1) * rate + 1 for size, rate in zip(window, dilation, strict=True))
+
+
+def zeros_of_same(length: int, span: int, stride: int) -> int:
+    """How many `same` padding puts around an axis, the smaller half before it: those that ⌈n / stride⌉ windows need."""
+    return max(0, (-(-length // stride) - 1) * stride + span - length)
+
+
+def sides(value: Any, rank: int) -> tuple[tuple[int, int], ...]:
+    """The widths of a pad or a crop at both ends of each axis."""
+    pairs = per_axis(value, rank) if isinstance(value, int) or rank > 1 else (value,)
+    return tuple((pair, pair) if isinstance(pair, int) else tuple(pair) for pair in pairs)
 
 
 def spatial_rank(layer: Layer) -> int:

@@ -12,15 +12,13 @@ from archspec.layers.conv import Conv1D, Conv2D, Conv3D
 from archspec.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from archspec.layers.convolution import Convolution
 from archspec.layers.core import Dense
-from archspec.layers.global_pooling import GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D
 from archspec.layers.normalization import BatchNormalization
-from archspec.layers.pooling import AveragePooling1D, AveragePooling2D, AveragePooling3D
 from archspec.layers.separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from archspec.layers.shapes import axis_index, per_axis
 from archspec.optimize import algebra
 from archspec.optimize.algebra import Affine
 from archspec.optimize.draft import Draft
-from archspec.optimize.facts import is_linear
+from archspec.optimize.facts import MEANS, is_linear, spans, strides, zeros_of_same
 from archspec.optimize.network import Array
 from archspec.optimize.rewrite import Skip, changed
 from archspec.tensor import TensorType
@@ -30,14 +28,6 @@ Depthwise = DepthwiseConv1D | DepthwiseConv2D
 Separable = SeparableConv1D | SeparableConv2D
 Transposed = Conv1DTranspose | Conv2DTranspose | Conv3DTranspose
 Linear = Conv | Depthwise | Separable | Transposed | Dense
-Mean = (
-    AveragePooling1D
-    | AveragePooling2D
-    | AveragePooling3D
-    | GlobalAveragePooling1D
-    | GlobalAveragePooling2D
-    | GlobalAveragePooling3D
-)
 Pads = tuple[tuple[int, int], ...]
 
 
@@ -61,15 +51,9 @@ def adapted(layer: Linear) -> bool:
 
 
 def pads(layer: Convolution, inputs: TensorType) -> Pads | None:
-    """The zeros before and after each spatial axis; None where they depend on a length that is not known.
-
-    With `same`, an axis of length n gets max((⌈n / stride⌉ - 1) · stride + span - n, 0), the half after rounded up.
-    """
-    rank = layer.RANK
-    windows = (per_axis(w, rank) for w in (layer.kernel_size, layer.strides, layer.dilation_rate))
+    """The zeros before and after each spatial axis; None where they depend on a length that is not known."""
     found = []
-    for length, size, stride, rate in zip(inputs.shape[:rank], *windows, strict=True):
-        span = (size - 1) * rate + 1
+    for length, span, stride in zip(inputs.shape[:-1], spans(layer), strides(layer), strict=True):
         if layer.padding == "valid" or span == 1:
             total = 0
         elif layer.padding == "causal" or stride == 1:
@@ -77,7 +61,7 @@ def pads(layer: Convolution, inputs: TensorType) -> Pads | None:
         elif length is None:
             return None
         else:
-            total = max(-(-length // stride) * stride - stride + span - length, 0)
+            total = zeros_of_same(length, span, stride)
         before = total if layer.padding == "causal" else total // 2
         found.append((before, total - before))
     return tuple(found)
@@ -88,6 +72,15 @@ def unpadded(layer: Linear, inputs: TensorType) -> bool:
     if isinstance(layer, Dense):
         return True
     return pads(layer, inputs) == ((0, 0),) * layer.RANK
+
+
+def offset(
+    steps: Sequence[int], rates: Sequence[int], size: Sequence[int], whole: Sequence[int]
+) -> tuple[int, ...] | None:
+    """Where a window lies in another one, in taps, if it begins so many places behind it; None where it does not."""
+    found = tuple(step // rate for step, rate in zip(steps, rates, strict=True))
+    inside = all(o >= 0 and o + n <= w for o, n, w in zip(found, size, whole, strict=True))
+    return found if inside and not any(step % rate for step, rate in zip(steps, rates, strict=True)) else None
 
 
 def parts(layer: Linear, weights: Sequence[Array]) -> tuple[tuple[Array, ...], Array | None]:
@@ -151,7 +144,7 @@ def ends(draft: Draft, name: str) -> tuple[list[Node], tuple[str, ...]] | Skip:
         if draft.kept(source):
             return Skip(source, draft.open(source) or "")
         for reader in draft.readers(source):
-            if isinstance(reader.layer, Mean) and len(reader.inputs) == 1:
+            if isinstance(reader.layer, MEANS) and len(reader.inputs) == 1:
                 waiting.append(reader.name)
                 means.append(reader.name)
                 continue

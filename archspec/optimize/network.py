@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from archspec.graph.ir import Graph, Node
+from archspec.graph.ir import Graph
 
 Array = npt.NDArray[Any]
 # By the name of the node that makes them, in the order of `Graph.weights`; nodes without weights of their own have no
@@ -36,10 +36,3 @@ def check_weights(graph: Graph, weights: Weights) -> None:
     for name, specs in owners.items():
         found, expected = [value.shape for value in weights[name]], [spec.shape for spec in specs]
         assert found == expected, f"{name}: weights have the shapes {found}, the graph says {expected}"
-
-
-def owner(nodes: Mapping[str, Node], node: Node) -> Node:
-    """The node that makes the weights that a node uses: itself where it shares none."""
-    while node.shares is not None:
-        node = nodes[node.shares]
-    return node

@@ -114,10 +114,8 @@ def _offset(draft: Draft, node: Node, whole: Node) -> Offset | None:
     if small is None or large is None:
         return (0,) * len(_size(node)) if _size(node) == _size(whole) else None
     rates = per_axis(whole.layer.dilation_rate, whole.layer.RANK)
-    steps = [(b[0] - a[0], d) for a, b, d in zip(small, large, rates, strict=True)]
-    offset = tuple(step // d for step, d in steps)
-    inside = all(o >= 0 and o + n <= w for o, n, w in zip(offset, _size(node), _size(whole), strict=True))
-    return offset if inside and not any(step % d for step, d in steps) else None
+    steps = [b[0] - a[0] for a, b in zip(small, large, strict=True)]
+    return linear.offset(steps, rates, _size(node), _size(whole))
 
 
 def _size(node: Node) -> tuple[int, ...]:

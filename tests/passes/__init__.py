@@ -12,7 +12,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from archspec.graph.ir import Edge, Graph, Node
 from archspec.optimize.draft import Draft
@@ -79,6 +79,16 @@ def mutant(inner: Pass, change: Callable[[Draft, Node, Answer], Answer]) -> Pass
 def rewriting(inner: Pass, change: Callable[[Rewrite], Rewrite]) -> Pass:
     """The pass with its rewrites changed; its reasons stay."""
     return mutant(inner, lambda draft, node, answer: change(answer) if isinstance(answer, Rewrite) else answer)
+
+
+def reweighing(inner: Pass, change: Callable[[Any], Any], way: Literal["weights", "undo"] = "weights") -> Pass:
+    """The pass with every array changed that it makes, or that its way back makes."""
+
+    def other(rewrite: Rewrite) -> Rewrite:
+        right = getattr(rewrite, way)
+        return replace(rewrite, **{way: lambda w: {n: tuple(map(change, values)) for n, values in right(w).items()}})
+
+    return rewriting(inner, other)
 
 
 def with_layers(rewrite: Rewrite, **arguments: Any) -> Rewrite:

@@ -1,16 +1,13 @@
 """Cases of the pass `constants`."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from archspec.graph.ir import Graph
 from archspec.optimize.passes.constants import Constants
-from archspec.optimize.rewrite import Rewrite
 from tests.graphs import GraphBuilder
-from tests.passes import Breakage, Case, Refusal, rewriting
+from tests.passes import Breakage, Case, Refusal, reweighing
 
 
 def formula(expression: str, *arguments: str, **more: Any) -> dict[str, Any]:
@@ -66,24 +63,15 @@ REFUSALS = (
 )
 
 
-def _valued(change: Callable[[Any], Any]) -> Callable[[Rewrite], Rewrite]:
-    def broken(rewrite: Rewrite) -> Rewrite:
-        right = rewrite.weights
-        assert right
-        return replace(rewrite, weights=lambda w: {n: tuple(map(change, values)) for n, values in right(w).items()})
-
-    return broken
-
-
 def _turned(value: Any) -> Any:
     return np.ascontiguousarray(value[..., ::-1]) if value.shape[-1] > 1 else np.ascontiguousarray(value[::-1])
 
 
 PICKED = table({"Reshape": [6, 2]}, TAKE, {"Reshape": [1, 6]}, width=6)
 BREAKAGES = (
-    Breakage("nothing computed", rewriting(Constants(), _valued(np.zeros_like)), PICKED),
-    Breakage("turned about", rewriting(Constants(), _valued(_turned)), table(formula("x[:, :1]"), shape=(4, 4))),
-    Breakage("no mask", rewriting(Constants(), _valued(np.zeros_like)), free()),
-    Breakage("half precision", rewriting(Constants(), _valued(lambda v: v.astype("float16").astype("float32"))),
+    Breakage("nothing computed", reweighing(Constants(), np.zeros_like), PICKED),
+    Breakage("turned about", reweighing(Constants(), _turned), table(formula("x[:, :1]"), shape=(4, 4))),
+    Breakage("no mask", reweighing(Constants(), np.zeros_like), free()),
+    Breakage("half precision", reweighing(Constants(), lambda v: v.astype("float16").astype("float32")),
              table(formula("exp(x)"), formula("x[:, :1]"))),
 )  # fmt: skip

@@ -117,7 +117,7 @@ def expression(change: str, to: str) -> DotProductAttention:
 
 
 BREAKAGES = (
-    Breakage("the scale lost", expression(", scale=0.5", ""), attention("softmax(q @ swapaxes(k, -1, -2) / 2 / 4)")),
+    Breakage("the scale lost", expression(", scale=0.125", ""), attention("softmax(q @ swapaxes(k, -1, -2) / 2 / 4)")),
     Breakage("another scale", expression("scale=0.5", "scale=0.25"), attention()),
     Breakage("keys and queries exchanged", expression("(q, k", "(k, q"), attention()),
     Breakage("keys for values", expression("(q, k, v", "(q, k, k"), attention()),

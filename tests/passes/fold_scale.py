@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from archspec.graph.ir import Graph, Node
-from archspec.optimize.draft import Draft
-from archspec.optimize.network import Weights
+from archspec.graph.ir import Graph
 from archspec.optimize.passes.fold_scale import FoldScale
-from archspec.optimize.rewrite import Answer, Rewrite
+from archspec.optimize.rewrite import Pass, Rewrite
 from tests.graphs import GraphBuilder, LayerLike
-from tests.passes import Breakage, Case, Refusal, chain, mutant, two_readers
+from tests.passes import Breakage, Case, Refusal, chain, rewriting, two_readers
 
 IMAGE = (6, 5, 4)
 MULTIPLY = "Multiply"
@@ -81,23 +79,15 @@ REFUSALS = (
 )
 
 
-def affine(change: Any) -> FoldScale:
-    """The pass with the affine map changed before it goes into the layer."""
+def affine(change: Any) -> Pass:
+    """The pass with the layer's new weights changed, by what they were."""
 
-    def other(draft: Draft, node: Node, answer: Answer) -> Answer:
-        if not isinstance(answer, Rewrite):
-            return answer
-        right = answer.weights
+    def folded(rewrite: Rewrite) -> Rewrite:
+        right = rewrite.weights
         assert right
+        return replace(rewrite, weights=lambda w: {name: change(new, w[name]) for name, new in right(w).items()})
 
-        def folded(weights: Weights) -> Weights:
-            return {name: change(values, weights[name]) for name, values in right(weights).items()}
-
-        return replace(answer, weights=folded)
-
-    broken = mutant(FoldScale(), other)
-    assert isinstance(broken, FoldScale)
-    return broken
+    return rewriting(FoldScale(), folded)
 
 
 BREAKAGES = (

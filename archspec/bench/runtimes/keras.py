@@ -27,7 +27,7 @@ class Predict(Runtime):
 
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:
         x, size = _given(inputs), len(inputs[0])
-        run = keras_run(source.model, list(source.graph.outputs))
+        run = keras_run(source.model, source.graph)
         return run, timed(lambda: source.model.predict(x, batch_size=size, verbose=0))
 
 
@@ -38,5 +38,5 @@ class PredictOnBatch(Runtime):
 
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:
         x = _given(inputs)
-        run = keras_run(source.model, list(source.graph.outputs))
+        run = keras_run(source.model, source.graph)
         return run, timed(lambda: source.model.predict_on_batch(x))

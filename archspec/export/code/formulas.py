@@ -34,7 +34,6 @@ class Written:
     keeps_mask: bool
     numbers: tuple[int | float, ...]
     keys: tuple[str, ...]
-    uses_math: bool
 
 
 def written(layer: Formula, inputs: Sequence[TensorType]) -> Written:
@@ -47,10 +46,7 @@ def written(layer: Formula, inputs: Sequence[TensorType]) -> Written:
     for place in range(len(translator.numbers)):
         text = text.replace(_mark(place), f"{{{place}}}")
     mask = keeps_mask(layer.expression, layer.arguments)
-    return Written(
-        layer.arguments, text, mask, tuple(translator.numbers), tuple(translator.keys), "math.sqrt" in text or
-        "math." in text,
-    )  # fmt: skip
+    return Written(layer.arguments, text, mask, tuple(translator.numbers), tuple(translator.keys))
 
 
 def _mark(place: int) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from archspec.graph.ir import Edge, Graph, Node, Use
+from archspec.graph.ir import Edge, Graph, Node, Use, owner
+from archspec.graph.order import topological
 from archspec.graph.text import changed_arguments
 from archspec.layers.core import InputLayer
 
@@ -59,9 +60,7 @@ def sources(graph: Graph, node: Node) -> tuple[Edge, ...]:
 
 def layer_name(graph: Graph, node: Node) -> str:
     """The name of the Keras layer: that of the node whose weights this one uses."""
-    while node.shares:
-        node = graph.nodes[node.shares]
-    return node.name
+    return owner(graph.nodes, node).name
 
 
 def scope_tree(graph: Graph) -> Scope:
@@ -188,7 +187,7 @@ def homes(scope: Scope) -> dict[str, int]:
 
 def in_order(graph: Graph, scope: Scope) -> list[Node | Scope]:
     """The children in an order in which each can be called, as near to the graph's as that allows."""
-    return [scope.children[place] for place in _ordered(_needs(graph, scope))]
+    return [scope.children[place] for place in topological(_needs(graph, scope))]
 
 
 def _needs(graph: Graph, scope: Scope) -> list[set[int]]:
@@ -200,29 +199,8 @@ def _needs(graph: Graph, scope: Scope) -> list[set[int]]:
     return needs
 
 
-def _ordered(needs: list[set[int]]) -> list[int]:
-    """A topological order; those in a cycle, and what follows them, are left out."""
-    import heapq
-
-    readers: Mapping[int, list[int]] = {place: [] for place in range(len(needs))}
-    missing = [len(need) for need in needs]
-    for place, need in enumerate(needs):
-        for source in need:
-            readers[source].append(place)
-    ready = [place for place, count in enumerate(missing) if not count]
-    order = []
-    while ready:
-        place = heapq.heappop(ready)
-        order.append(place)
-        for reader in readers[place]:
-            missing[reader] -= 1
-            if not missing[reader]:
-                heapq.heappush(ready, reader)
-    return order
-
-
 def _entangled(graph: Graph, scope: Scope) -> list[Scope]:
     """The inner scopes that a cycle goes through, or comes before: as calls they would wait for each other."""
     needs = _needs(graph, scope)
-    done = set(_ordered(needs))
+    done = set(topological(needs))
     return [c for place, c in enumerate(scope.children) if place not in done and isinstance(c, Scope)]

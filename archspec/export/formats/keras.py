@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archspec.export.base import ExportFailed, Format, Run, Source
+from archspec.export.base import ExportFailed, Format, Run, Source, called
+from archspec.graph.ir import Graph
 from archspec.optimize.network import Array
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Keras(Format):
         importlib.import_module("archspec.build")  # which registers archspec's own layers
         # The file was written a moment ago by this process.
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        return keras_run(model, list(source.graph.outputs))
+        return keras_run(model, source.graph)
 
 
 def _quantise(source: Source) -> None:
@@ -51,13 +52,11 @@ def _quantise(source: Source) -> None:
         )
 
 
-def keras_run(model: keras.Model, names: Sequence[str]) -> Run:
+def keras_run(model: keras.Model, graph: Graph) -> Run:
     """A Keras model as a function of arrays."""
     import keras
 
     def run(inputs: Sequence[Array]) -> Mapping[str, Array]:
-        made = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
-        named = made if isinstance(made, dict) else {names[0]: made}
-        return {name: keras.ops.convert_to_numpy(value) for name, value in named.items()}
+        return {n: keras.ops.convert_to_numpy(value) for n, value in called(model, graph, inputs).items()}
 
     return run

@@ -51,7 +51,7 @@ class Python(Format):
         else:
             model.set_weights(source.model.get_weights())
             finish(model)
-        return keras_run(model, list(source.graph.outputs))
+        return keras_run(model, source.graph)
 
 
 def _weights(model: keras.Model) -> list[tuple[str, tuple[int, ...], str]]:

@@ -9,13 +9,18 @@ from typing import Any
 from archspec.analysis.remat import repeatable
 from archspec.graph.ir import Edge, Node
 from archspec.layers.base import Layer
-from archspec.layers.global_pooling import GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D
 from archspec.layers.reshaping import Flatten
 from archspec.optimize.draft import Draft
-from archspec.optimize.facts import AVERAGE_POOLINGS, is_dense, is_linear, is_one_by_one, strides
+from archspec.optimize.facts import (
+    AVERAGE_POOLINGS,
+    GLOBAL_AVERAGES,
+    MEANS,
+    is_dense,
+    is_linear,
+    is_one_by_one,
+    strides,
+)
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
-
-GLOBAL = (GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D)
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class AveragePoolFirst(Pass):
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:
-        if not isinstance(node.layer, (*AVERAGE_POOLINGS, *GLOBAL)) or len(node.inputs) != 1:
+        if not isinstance(node.layer, MEANS) or len(node.inputs) != 1:
             return None
         linear = draft.producer(node)
         if not _maps_channels(linear.layer):
@@ -41,7 +46,7 @@ class AveragePoolFirst(Pass):
         reason = draft.open(linear.name) or _reason(draft, linear, node)
         if reason:
             return Skip(node.name, reason)
-        if isinstance(node.layer, GLOBAL) and not node.layer.keepdims and not is_dense(linear.layer):
+        if isinstance(node.layer, GLOBAL_AVERAGES) and not node.layer.keepdims and not is_dense(linear.layer):
             return _global(draft, linear, node)
         before = draft.input_types(linear)[0]
         pooled = before.with_shape(*node.outputs[0].shape[:-1], before.shape[-1])

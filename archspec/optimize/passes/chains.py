@@ -13,7 +13,7 @@ from archspec.layers.merging import Concatenate
 from archspec.layers.reshaping import Flatten, Permute, Reshape
 from archspec.layers.shapes import axis_index, per_axis
 from archspec.optimize.draft import Draft
-from archspec.optimize.facts import CROPPINGS, ENLARGING, PADDINGS, spatial_rank
+from archspec.optimize.facts import CROPPINGS, ENLARGING, PADDINGS, sides, spatial_rank
 from archspec.optimize.formulas import cast_to, holds, permutation
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
@@ -54,7 +54,7 @@ class Chains(Pass):
         new = replace(node, layer=layer, inputs=before.inputs)
         if draft.infer(new) != node.outputs:  # where lengths are unknown, the first may have made one known
             return Skip(node.name, f"without {before.name} the shape is not known")
-        takes = (before.name, node.name) if draft.sole_reader(before.name) else (node.name,)
+        takes = draft.with_sole(before, node)
         return Rewrite(takes, (new,), note=f"one layer of {before.name} and {node.name}")
 
 
@@ -73,7 +73,7 @@ def _turned(draft: Draft, node: Node) -> Answer:
     if draft.input_types(before)[0].dtype != node.outputs[0].dtype:
         return Skip(node.name, f"{before.name} changes the dtype")
     dims = tuple(first[axis - 1] for axis in second)
-    takes = (before.name, node.name) if draft.sole_reader(before.name) else (node.name,)
+    takes = draft.with_sole(before, node)
     if dims == tuple(sorted(dims)):
         return Rewrite(takes, (), {Edge(node.name): before.inputs[0]}, note=f"{before.name} and back")
     new = replace(node, layer=Permute(dims=dims, dtype=node.layer.dtype), inputs=before.inputs, parameters=("inputs",))
@@ -90,7 +90,7 @@ def _cast_back(draft: Draft, node: Node) -> Answer:
         return None
     if not holds(between.dtype, given.dtype):
         return Skip(node.name, f"{between.dtype} does not hold all of {given.dtype}")
-    takes = (before.name, node.name) if draft.sole_reader(before.name) else (node.name,)
+    takes = draft.with_sole(before, node)
     return Rewrite(takes, (), {Edge(node.name): before.inputs[0]}, note=f"{before.name} and back")
 
 
@@ -117,12 +117,6 @@ def _is_join(draft: Draft, node: Node, edge: Edge) -> bool:
 def _axis(join: Node) -> int:
     assert isinstance(join.layer, Concatenate)
     return axis_index("concat", join.outputs[0], join.layer.axis)
-
-
-def sides(value: Any, rank: int) -> Sides:
-    """The widths of a pad or a crop at both ends of each axis."""
-    pairs = per_axis(value, rank) if isinstance(value, int) or rank > 1 else (value,)
-    return tuple((pair, pair) if isinstance(pair, int) else tuple(pair) for pair in pairs)
 
 
 def _argument(widths: Sides) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from archspec.graph.ir import Edge, Node
+from archspec.graph.ir import Edge, Node, owner
 from archspec.layers.normalization import BatchNormalization
 from archspec.optimize import linear
 from archspec.optimize.draft import Draft
-from archspec.optimize.network import Weights, owner
-from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
+from archspec.optimize.network import Weights
+from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip
 
 Pairs = list[tuple[Node, Node]]  # a linear layer, and the normalisation that alone reads it
 
@@ -42,11 +42,7 @@ class FoldBatchNorm(Pass):
             return pairs
         same = {Edge(norm.name): Edge(layer.name) for layer, norm in pairs}
         news = {
-            layer.name: replace(
-                layer,
-                layer=changed(layer.layer, use_bias=True),
-                inputs=tuple(same.get(edge, edge) for edge in layer.inputs),
-            )
+            layer.name: replace(linear.with_bias(layer), inputs=tuple(same.get(edge, edge) for edge in layer.inputs))
             for layer, _ in pairs
         }
         makers = {owner(draft.nodes, layer): owner(draft.nodes, norm) for layer, norm in pairs}

@@ -8,8 +8,9 @@ from archspec.graph.ir import Edge, Node
 from archspec.layers.normalization import BatchNormalization
 from archspec.optimize import linear
 from archspec.optimize.draft import Draft
+from archspec.optimize.facts import MEANS
 from archspec.optimize.network import Weights
-from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
+from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class FoldBatchNormForward(Pass):
 
 
 def _takes(reader: Node) -> bool:
-    return isinstance(reader.layer, linear.Linear | linear.Mean)
+    return isinstance(reader.layer, (linear.Linear, *MEANS))
 
 
 def _reading(reader: Node, norm: Node) -> Node:
     """The reader with a bias, reading what the normalisation read."""
     inputs = tuple(norm.inputs[0] if edge == Edge(norm.name) else edge for edge in reader.inputs)
-    return replace(reader, layer=changed(reader.layer, use_bias=True), inputs=inputs)
+    return replace(linear.with_bias(reader), inputs=inputs)

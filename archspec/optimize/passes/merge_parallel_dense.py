@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archspec.graph.ir import Node
-from archspec.layers.core import Dense
 from archspec.optimize.draft import Draft
+from archspec.optimize.facts import is_dense
 from archspec.optimize.parallel import match_parallel
 from archspec.optimize.rewrite import Answer, Pass
 
@@ -26,8 +26,4 @@ class MergeParallelDense(Pass):
     keeps_weights = False
 
     def match(self, draft: Draft, node: Node) -> Answer:
-        return match_parallel(draft, node, _mergeable)
-
-
-def _mergeable(node: Node) -> bool:
-    return isinstance(node.layer, Dense) and not node.layer.lora_rank
+        return match_parallel(draft, node, lambda reader: is_dense(reader.layer))

@@ -11,7 +11,6 @@ from archspec.layers.activation import ReLU
 from archspec.layers.base import Layer
 from archspec.layers.conv import Conv1D
 from archspec.layers.core import Activation
-from archspec.layers.separable import SeparableConv1D, SeparableConv2D
 from archspec.optimize.draft import Draft
 from archspec.optimize.facts import (
     AVERAGE_POOLINGS,
@@ -19,15 +18,16 @@ from archspec.optimize.facts import (
     DEPTHWISE,
     MAX_POOLINGS,
     PADDINGS,
-    axes,
+    SEPARABLE,
+    sides,
+    spans,
     spatial_rank,
     strides,
     takes_activation,
+    zeros_of_same,
 )
-from archspec.optimize.passes.chains import sides
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
-WITH_KERNEL = (*CONVOLUTIONS, *DEPTHWISE, SeparableConv1D, SeparableConv2D)
 POSITIVE = frozenset({"relu", "relu6", "sigmoid", "hard_sigmoid", "softplus", "exponential", "softmax"})
 
 
@@ -48,7 +48,7 @@ class Paddings(Pass):
     level = "training"
 
     def match(self, draft: Draft, node: Node) -> Answer:
-        kinds = (*WITH_KERNEL, *MAX_POOLINGS, *AVERAGE_POOLINGS)
+        kinds = (*CONVOLUTIONS, *DEPTHWISE, *SEPARABLE, *MAX_POOLINGS, *AVERAGE_POOLINGS)
         if not isinstance(node.layer, kinds) or node.layer.padding != "valid":
             return None
         pad = draft.producer(node)
@@ -58,8 +58,7 @@ class Paddings(Pass):
         if reason:
             return Skip(node.name, reason)
         new = replace(node, layer=changed(node.layer, padding=padding), inputs=pad.inputs)
-        takes = (pad.name, node.name) if draft.sole_reader(pad.name) else (node.name,)
-        return Rewrite(takes, (new,), note=f"{pad.name} is the padding {padding} of {node.name}")
+        return Rewrite(draft.with_sole(pad, node), (new,), note=f"{pad.name} is the padding {padding} of {node.name}")
 
 
 def _padding(draft: Draft, pad: Node, node: Node) -> tuple[str, str | None]:
@@ -86,27 +85,20 @@ def _shown(widths: Any) -> str:
     return " × ".join(f"{w[0]}+{w[1]}" if w else "another number of windows" for w in widths)
 
 
-def _spans(layer: Any) -> tuple[int, ...]:
-    window = axes(layer, layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size)
-    dilation = axes(layer, getattr(layer, "dilation_rate", 1))
-    return tuple((size - 1) * rate + 1 for size, rate in zip(window, dilation, strict=True))
-
-
 def _same(layer: Any, lengths: Any, widths: Any) -> Iterator[tuple[int, int] | None]:
     """What `same` pads of each axis; None where its windows would be more or fewer, or nothing is known of it."""
-    for n, span, stride, given in zip(lengths, _spans(layer), strides(layer), widths, strict=True):
+    for n, span, stride, given in zip(lengths, spans(layer), strides(layer), widths, strict=True):
         if n is None:
             full = stride == 1 and sum(given) == span - 1
             yield ((span - 1) // 2, span // 2) if full else None
             continue
-        windows = -(-n // stride)
-        total = max(0, (windows - 1) * stride + span - n)
-        fits = (n + sum(given) - span) // stride + 1 == windows
+        total = zeros_of_same(n, span, stride)
+        fits = (n + sum(given) - span) // stride + 1 == -(-n // stride)
         yield (total // 2, total - total // 2) if fits else None
 
 
 def _is_causal(layer: Conv1D, n: int | None, given: tuple[int, int]) -> bool:
-    (span,), (stride,) = _spans(layer), strides(layer)
+    (span,), (stride,) = spans(layer), strides(layer)
     if given[0] != span - 1:
         return False
     return given[1] == 0 if n is None else (n - 1 + given[1]) // stride == (n - 1) // stride

@@ -11,15 +11,14 @@ from archspec.graph.ir import Edge, Node
 from archspec.layers.core import Dense
 from archspec.layers.merging import Add
 from archspec.layers.normalization import BatchNormalization
-from archspec.layers.reshaping import ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 from archspec.layers.shapes import per_axis
 from archspec.optimize import algebra, linear
 from archspec.optimize.draft import Draft
+from archspec.optimize.facts import PADDINGS, sides
 from archspec.optimize.network import Weights
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
 Kernel = linear.Conv | linear.Depthwise | Dense
-Padding = ZeroPadding1D | ZeroPadding2D | ZeroPadding3D
 
 
 @dataclass(frozen=True)
@@ -112,11 +111,9 @@ def _against(draft: Draft, node: Node) -> str:
 def _unpadded(draft: Draft, edge: Edge, before: tuple[int, ...]) -> tuple[Edge, tuple[int, ...]]:
     """The tensor before zero padding, and where windows begin in it."""
     node = draft.nodes[edge.node]
-    while isinstance(node.layer, Padding):
-        sides = per_axis(node.layer.padding, len(before))  # type: ignore[arg-type]
-        if isinstance(node.layer, ZeroPadding1D) and isinstance(node.layer.padding, tuple):
-            sides = (node.layer.padding,)  # type: ignore[assignment]
-        before = tuple(b + (s if isinstance(s, int) else s[0]) for b, s in zip(before, sides, strict=True))
+    while isinstance(node.layer, PADDINGS):
+        widths = sides(node.layer.padding, len(before))
+        before = tuple(b + first for b, (first, _) in zip(before, widths, strict=True))
         edge = node.inputs[0]
         node = draft.nodes[edge.node]
     return edge, before
@@ -199,11 +196,8 @@ def _offset(term: Term, largest: Term) -> tuple[int, ...] | str:
         return "its strides are not those of the largest window"
     if any(n > 1 and a != b for n, a, b in zip(size, rates, dilation, strict=True)):
         return "its dilation is not that of the largest window"
-    offset = tuple(step // d for step, d in zip(steps, dilation, strict=True))
-    within = all(o >= 0 and o + n <= w for o, n, w in zip(offset, size, linear.window(whole), strict=True))
-    if not within or any(step % d for step, d in zip(steps, dilation, strict=True)):
-        return "it looks at places that the largest window does not see"
-    return offset
+    offset = linear.offset(steps, dilation, size, linear.window(whole))
+    return "it looks at places that the largest window does not see" if offset is None else offset
 
 
 def _group(layer: Kernel) -> tuple[int, int]:

@@ -12,8 +12,6 @@ from archspec.layers.base import FLOATS, Layer
 from archspec.layers.core import Identity
 from archspec.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from archspec.layers.normalization import BatchNormalization, LayerNormalization, RMSNormalization
-from archspec.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
-from archspec.layers.separable import SeparableConv1D, SeparableConv2D
 from archspec.layers.shapes import axis_index
 from archspec.optimize.draft import Draft
 from archspec.optimize.facts import (
@@ -21,17 +19,19 @@ from archspec.optimize.facts import (
     CONVOLUTIONS,
     DEPTHWISE,
     MAX_POOLINGS,
+    SEPARABLE,
     axes,
     is_dense,
     is_one_by_one,
     pointwise,
+    spans,
     strides,
+    zeros_of_same,
 )
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
-SKIPPING = (MaxPooling1D, MaxPooling2D, MaxPooling3D)  # with a window of 1 they only skip pixels
 MERGES = (Add, Average, Maximum, Minimum, Multiply, Subtract)
-SLIDING = (*CONVOLUTIONS, *DEPTHWISE, SeparableConv1D, SeparableConv2D, *AVERAGE_POOLINGS, *MAX_POOLINGS)
+SLIDING = (*CONVOLUTIONS, *DEPTHWISE, *SEPARABLE, *AVERAGE_POOLINGS, *MAX_POOLINGS)
 
 DEEPEST = 6  # layers that are looked through for a product: a residual block's end has four
 
@@ -179,20 +179,14 @@ def _sliding_reason(draft: Draft, node: Node, skip: Skips) -> str | None:
     layer: Any = node.layer
     if max(axes(layer, getattr(layer, "dilation_rate", 1))) > 1:
         return "it is dilated, and Keras has no strides beside that"
-    if isinstance(layer, (*DEPTHWISE, SeparableConv1D, SeparableConv2D)) and len(set(_product(layer, skip))) > 1:
+    if isinstance(layer, (*DEPTHWISE, *SEPARABLE)) and len(set(_product(layer, skip))) > 1:
         return "TensorFlow has no depthwise convolution of different strides"
     if layer.padding == "same" and not is_one_by_one(layer):
         lengths = draft.input_types(node)[0].shape
-        spans = axes(layer, layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size)
-        for n, span, old, new in zip(lengths, spans, strides(layer), _product(layer, skip), strict=False):
-            if n is None or _before(n, span, old) != _before(n, span, new):
+        for n, span, old, new in zip(lengths, spans(layer), strides(layer), _product(layer, skip), strict=False):
+            if n is None or zeros_of_same(n, span, old) // 2 != zeros_of_same(n, span, new) // 2:
                 return "its `same` padding starts elsewhere under longer strides"
     return None
-
-
-def _before(n: int, span: int, stride: int) -> int:
-    """The zeros that `same` puts before an axis of n values."""
-    return max(0, (-(-n // stride) - 1) * stride + span - n) // 2
 
 
 def _product(layer: Any, skip: Skips) -> Skips:
@@ -215,7 +209,7 @@ def _thinned(draft: Draft, node: Node, edge: Edge, skip: Skips, beside: Collecti
     window = (1,) * len(skip) if len(skip) > 1 else 1
     step = skip if len(skip) > 1 else skip[0]
     dtype = node.layer.dtype if given.dtype == node.outputs[0].dtype else given.dtype
-    layer = SKIPPING[len(skip) - 1].model_validate({"pool_size": window, "strides": step, "dtype": dtype})
+    layer = MAX_POOLINGS[len(skip) - 1].model_validate({"pool_size": window, "strides": step, "dtype": dtype})
     output = given.with_shape(*_lengths(given.shape, skip))
     name = draft.fresh(f"{node.name}_strided" if len(node.inputs) == 1 else f"{edge.node}_strided", beside)
     return Node(name, layer, (edge,), ("inputs",), (output,), origin=node.origin)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from archspec.diagnostics import Diagnostic, did_you_mean
-from archspec.graph.ir import Graph
+from archspec.graph.ir import Graph, owner
 from archspec.language import Document
 
 Path = tuple[str | int, ...]
@@ -19,19 +19,13 @@ def matched(graph: Graph, pattern: str) -> set[str]:
     `*` and `?` stand for any text, dots included.
     """
     found = (name for name in graph.nodes if any(fnmatchcase(scope, pattern) for scope in scopes_of(name)))
-    return {_owner(graph, name) for name in found} - set(graph.inputs)
+    return {owner(graph.nodes, graph.nodes[name]).name for name in found} - set(graph.inputs)
 
 
 def scopes_of(name: str) -> Iterator[str]:
     """`a`, `a.b` and `a.b.c` of `a.b.c`."""
     parts = name.split(".")
     return (".".join(parts[: i + 1]) for i in range(len(parts)))
-
-
-def _owner(graph: Graph, name: str) -> str:
-    while graph.nodes[name].shares is not None:
-        name = graph.nodes[name].shares or name
-    return name
 
 
 def learns(graph: Graph, names: Iterable[str]) -> bool:
