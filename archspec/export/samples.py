@@ -17,7 +17,7 @@ from archspec.layers.normalization import BatchNormalization
 from archspec.layers.objects.constraints import NonNeg
 from archspec.layers.own import Sampling
 from archspec.optimize.network import Array, Network, Weights
-from archspec.tensor import TensorType
+from archspec.tensor import TensorType, numpy_dtype
 
 STEPS, PIXELS = 7, 64  # what an unknown length is: of a sequence, of an image
 POSITIVE = ("variance", "stddev", "count")  # weights that must be above zero
@@ -51,7 +51,7 @@ def _sample(rng: np.random.Generator, tensor: TensorType, bound: int, batch: int
     if tensor.dtype == "string":
         return rng.choice(WORDS, shape).astype(object)
     if tensor.dtype in FLOATS or "complex" in tensor.dtype:
-        return rng.standard_normal(shape).astype(_numpy(tensor.dtype))
+        return rng.standard_normal(shape).astype(numpy_dtype(tensor.dtype))
     return rng.integers(0, bound, shape).astype(tensor.dtype)
 
 
@@ -108,7 +108,7 @@ def _weight(rng: np.random.Generator, spec: WeightSpec, scale: float, signed: bo
         values = rng.standard_normal(spec.shape) * (scale * math.sqrt(2 / _inputs(name, spec.shape)))
     else:
         values = rng.standard_normal(spec.shape) * 0.3
-    return np.asarray(values).astype(_numpy(spec.dtype))
+    return np.asarray(values).astype(numpy_dtype(spec.dtype))
 
 
 def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -122,14 +122,6 @@ def _inputs(name: str, shape: tuple[int, ...]) -> int:
     """How many numbers one output of a kernel sums: a depthwise one has its channels beside each other."""
     window = math.prod(shape[:-2])
     return max(1, window if "depthwise" in name else window * shape[-2])
-
-
-def _numpy(dtype: str) -> Any:
-    if dtype != "bfloat16":
-        return dtype
-    import ml_dtypes
-
-    return ml_dtypes.bfloat16
 
 
 def random_network(graph: Graph, seed: int = 0) -> Network:
@@ -178,7 +170,7 @@ def _off(rng: np.random.Generator, specs: Sequence[WeightSpec], values: tuple[Ar
     variance = found["moving_variance"] + 0.1 * np.mean(found["moving_variance"]) + 1e-3
     found["moving_variance"] = variance * rng.uniform(0.5, 1.5, variance.shape)
     found["moving_mean"] += rng.standard_normal(variance.shape) * 0.3 * np.sqrt(variance)
-    return tuple(found[spec.name].astype(_numpy(spec.dtype)) for spec in specs)
+    return tuple(found[spec.name].astype(numpy_dtype(spec.dtype)) for spec in specs)
 
 
 def stilled(graph: Graph) -> Graph:
