@@ -31,17 +31,17 @@ DRAWN = 0.7  # standard deviations from the mean, for what is drawn after traini
 WORDS = ("a", "b", "c d")
 
 
-def random_inputs(graph: Graph, batch: int = 2, seed: int = 0, large: float = LARGE) -> list[Array]:
+def random_inputs(graph: Graph, batch: int = 2, seed: int = 0) -> list[Array]:
     """A batch for each input. Numbers are normal; integers lie below what reads them can take.
 
-    Every second example is `large` times as large: the bound of relu6 is seldom met otherwise. A larger batch begins
+    Every second example is LARGE times as large: the bound of relu6 is seldom met otherwise. A larger batch begins
     with the examples of a smaller one.
     """
     rngs = [np.random.default_rng([seed, 1, place]) for place in range(len(graph.inputs))]
     named = zip(rngs, graph.inputs, strict=True)
     samples = [_sample(rng, graph.nodes[name].outputs[0], bounds(graph, name), batch) for rng, name in named]
     for sample in filter(lambda sample: sample.dtype.kind == "f", samples):
-        sample[1::2] *= large
+        sample[1::2] *= LARGE
     return samples
 
 
@@ -149,7 +149,7 @@ def _calibrated(network: Network, seed: int) -> Network:
     graph = stilled(network.graph)
     nodes = {name: replace(node, layer=_forgetting(node.layer), trainable=True) for name, node in graph.nodes.items()}
     model = built(Network(replace(graph, nodes=nodes), network.weights))
-    inputs = random_inputs(graph, CALIBRATED, seed, LARGE)
+    inputs = random_inputs(graph, CALIBRATED, seed)
     model(inputs if len(inputs) > 1 else inputs[0], training=True)
     rng, weights = np.random.default_rng([seed, 3]), {**(network.weights or {}), **read_weights(model, network.graph)}
     for name in filter(lambda name: _normalizes(network.graph.nodes[name]), weights):

@@ -28,12 +28,12 @@ MOST_EXPANSION = 1_000  # bytes of an array for each byte in the file, from this
 
 
 @contextmanager
-def weights_file(path: str | Path, most_bytes: int = MOST_BYTES) -> Iterator[h5py.File]:
+def weights_file(path: str | Path) -> Iterator[h5py.File]:
     """The HDF5 file inside a `.keras` file. Raises ImportFailed."""
     with unpacked(path) as archive:
         if WEIGHTS not in archive.namelist():
             raise ImportFailed(f"{path} has no {WEIGHTS}: its weights are missing")
-        data = io.BytesIO(member_bytes(archive, WEIGHTS, most_bytes))
+        data = io.BytesIO(member_bytes(archive, WEIGHTS, MOST_BYTES))
     with hdf5_file(data, f"the weights in {path}") as file:
         yield file
 
