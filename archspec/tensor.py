@@ -8,7 +8,10 @@ which no arithmetic can mistake for a number or for an unknown length (`None`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Shape = tuple[int | None, ...]
 
@@ -32,6 +35,18 @@ _BYTES |= {"int8": 1, "uint8": 1, "bool": 1, "complex128": 16}
 def dtype_bytes(dtype: str) -> int:
     """Bytes of one element; 4 for float32 and int32, and for strings, whose size is not known."""
     return _BYTES.get(dtype, 4)
+
+
+def numpy_dtype(dtype: str) -> np.dtype[Any]:
+    """The same in NumPy, which has bfloat16 of another package."""
+    import numpy as np
+
+    if dtype == "bfloat16":
+        import ml_dtypes
+
+        dtype = ml_dtypes.bfloat16
+    found: np.dtype[Any] = np.dtype(dtype)
+    return found
 
 
 class ShapeError(ValueError):

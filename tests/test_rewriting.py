@@ -63,9 +63,15 @@ def losses(run: Path) -> list[float]:
     return [float(line.split(",")[place]) for line in lines[1:]]
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the network as it is written."""
+    return train(tmp_path_factory.mktemp("plain"), "plain", "run.optimize=none")
+
+
 @pytest.mark.parametrize("optimize", ["training", ALSO, pytest.param("{skip: paddings}", marks=pytest.mark.slow)])
-def test_training_is_the_same_and_gives_the_network_of_the_spec(optimize: str, tmp_path: Path) -> None:
-    plain, other = train(tmp_path, "plain", "run.optimize=none"), train(tmp_path, "other", f"run.optimize={optimize}")
+def test_training_is_the_same_and_gives_the_network_of_the_spec(optimize: str, plain: Path, tmp_path: Path) -> None:
+    other = train(tmp_path, "other", f"run.optimize={optimize}")
     assert losses(other) == pytest.approx(losses(plain), rel=1e-4)
     networks = [keras.saving.load_model(run / "model.keras") for run in (plain, other)]
     names = [[layer.name for layer in network.layers] for network in networks]
@@ -93,7 +99,7 @@ def test_a_rewritten_training_goes_on_where_it_was_killed(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("optimize", [pytest.param("training", marks=pytest.mark.slow), ALSO])
 def test_a_rewritten_training_begins_with_the_weights_of_a_run(optimize: str, tmp_path: Path) -> None:
-    first = train(tmp_path, "first")
+    first = train(tmp_path, "first", "train.epochs=1")
     given = ["train.initial_weights=first", "train.optimizer={SGD: 0}", "train.epochs=1", f"run.optimize={optimize}"]
     second = train(tmp_path, "second", *given)
     models = [keras.saving.load_model(run / "model.keras") for run in (first, second)]
@@ -178,12 +184,12 @@ print(forms.measured_forms(made.graph, rewriting.rewriting_passes("training"), 1
 
 
 def test_a_run_takes_the_forms_of_the_one_that_it_repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = train(tmp_path, "first")
+    first = train(tmp_path, "first", "train.epochs=1")
     said = json.loads((first / "optimize.json").read_text())
     (first / "optimize.json").write_text(json.dumps({**said, "forms": {"dense-for-one-by-one": 0.5}}))
     told: list[str] = []
     monkeypatch.setattr(fit._Run, "say", lambda self, text: told.append(text))
-    again = train(tmp_path, "again", repeat=first)
+    again = train(tmp_path, "again", "train.epochs=1", repeat=first)
     assert results(again)["optimization"]["forms"] == {"dense-for-one-by-one": 0.5}
     assert any("dense-for-one-by-one" in text for text in told)
 

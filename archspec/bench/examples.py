@@ -66,6 +66,7 @@ def read_examples(architecture: Architecture | None, run: Path | None) -> Exampl
     if architecture is None:
         raise ExportFailed("a saved model has no data to calibrate integers with", help)
     from archspec.data.plan import plan
+    from archspec.data.split import count
     from archspec.train.check import check_settings
     from archspec.train.feed import feed, feeds
     from archspec.train.runs import read_run
@@ -77,20 +78,15 @@ def read_examples(architecture: Architecture | None, run: Path | None) -> Exampl
     settings = check_settings(document, graph)
     ready = plan(document, graph, settings.data, settings.losses(graph))
     size = settings.data.batch_size
+    parts = {"test": ready.parts.test, "validation": ready.parts.validation, "train": ready.parts.train}
+    split, chosen = next((name, part) for name, part in parts.items() if part is not None and count(part))
     if run is None:
         fed = feeds(ready, graph, size)
-        named = {"test": fed.test, "validation": fed.validation, "train": fed.train}
-        split, judged = next((name, each) for name, each in named.items() if each)
-        return Examples(graph, ready, settings, fed.train, judged, split)
+        return Examples(graph, ready, settings, fed.train, getattr(fed, split), split)
     models = {ready.inputs[n]: made for n, made in preprocessing(read_run(run), tuple(graph.inputs)).items()}
-    training = feed(ready, graph, models, ready.source.read(ready.parts.train), size)
-    from archspec.data.split import count
-
-    parts = {"test": ready.parts.test, "validation": ready.parts.validation, "train": ready.parts.train}
-    split = next(name for name, part in parts.items() if part is not None and count(part))
-    chosen = parts[split]
-    assert chosen is not None
-    judging = feed(ready, graph, models, ready.source.read(chosen), size)
+    training, judging = (
+        feed(ready, graph, models, ready.source.read(part), size) for part in (ready.parts.train, chosen)
+    )
     return Examples(graph, ready, settings, training, judging, split)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Takes a batch for each input, in the graph's order; gives each output by its name.
 Run = Callable[[Sequence[Array]], Mapping[str, Array]]
 
+LONGEST = 200  # characters of a converter's message
+
 
 class ExportFailed(Exception):
     """A network cannot be written, or what was written is not the network: why, and how to mend it."""
@@ -127,8 +129,8 @@ def cannot_express(
     return ExportFailed(f"{told}: {reason}")
 
 
-def short(text: str, limit: int = 200) -> str:
+def short(text: str) -> str:
     """The first line that says something, not too long."""
     lines: Iterable[str] = (line.strip() for line in text.splitlines())
     line = next((line for line in lines if line), "the converter does not say why")
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

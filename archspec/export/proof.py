@@ -73,7 +73,6 @@ def prove(
     *,
     redo: Change | None = None,
     undo: Change | None = None,
-    batch: int = 2,
 ) -> Proof:
     """Builds both networks, which need weights, and compares what they give for the same random inputs; where both
     have the same softmax, sigmoid or tanh at the end of an output, also what is before it.
@@ -88,7 +87,7 @@ def prove(
     """
     if undo is not None:
         original, optimized = _with_tensors(original, optimized)
-    inputs = random_inputs(original.graph, batch, seed)
+    inputs = random_inputs(original.graph, seed=seed)
     strict = tolerance is not None
     tolerance = default_tolerance(original.graph) if tolerance is None else tolerance
     shown = with_logits([replace(each, graph=stilled(each.graph)) for each in (original, optimized)])

@@ -17,7 +17,7 @@ from archspec.layers.normalization import BatchNormalization
 from archspec.layers.objects.constraints import NonNeg
 from archspec.layers.own import Sampling
 from archspec.optimize.network import Array, Network, Weights
-from archspec.tensor import TensorType
+from archspec.tensor import TensorType, numpy_dtype
 
 STEPS, PIXELS = 7, 64  # what an unknown length is: of a sequence, of an image
 POSITIVE = ("variance", "stddev", "count")  # weights that must be above zero
@@ -31,17 +31,17 @@ DRAWN = 0.7  # standard deviations from the mean, for what is drawn after traini
 WORDS = ("a", "b", "c d")
 
 
-def random_inputs(graph: Graph, batch: int = 2, seed: int = 0, large: float = LARGE) -> list[Array]:
+def random_inputs(graph: Graph, batch: int = 2, seed: int = 0) -> list[Array]:
     """A batch for each input. Numbers are normal; integers lie below what reads them can take.
 
-    Every second example is `large` times as large: the bound of relu6 is seldom met otherwise. A larger batch begins
+    Every second example is LARGE times as large: the bound of relu6 is seldom met otherwise. A larger batch begins
     with the examples of a smaller one.
     """
     rngs = [np.random.default_rng([seed, 1, place]) for place in range(len(graph.inputs))]
     named = zip(rngs, graph.inputs, strict=True)
     samples = [_sample(rng, graph.nodes[name].outputs[0], bounds(graph, name), batch) for rng, name in named]
     for sample in filter(lambda sample: sample.dtype.kind == "f", samples):
-        sample[1::2] *= large
+        sample[1::2] *= LARGE
     return samples
 
 
@@ -51,7 +51,7 @@ def _sample(rng: np.random.Generator, tensor: TensorType, bound: int, batch: int
     if tensor.dtype == "string":
         return rng.choice(WORDS, shape).astype(object)
     if tensor.dtype in FLOATS or "complex" in tensor.dtype:
-        return rng.standard_normal(shape).astype(_numpy(tensor.dtype))
+        return rng.standard_normal(shape).astype(numpy_dtype(tensor.dtype))
     return rng.integers(0, bound, shape).astype(tensor.dtype)
 
 
@@ -108,7 +108,7 @@ def _weight(rng: np.random.Generator, spec: WeightSpec, scale: float, signed: bo
         values = rng.standard_normal(spec.shape) * (scale * math.sqrt(2 / _inputs(name, spec.shape)))
     else:
         values = rng.standard_normal(spec.shape) * 0.3
-    return np.asarray(values).astype(_numpy(spec.dtype))
+    return np.asarray(values).astype(numpy_dtype(spec.dtype))
 
 
 def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -122,14 +122,6 @@ def _inputs(name: str, shape: tuple[int, ...]) -> int:
     """How many numbers one output of a kernel sums: a depthwise one has its channels beside each other."""
     window = math.prod(shape[:-2])
     return max(1, window if "depthwise" in name else window * shape[-2])
-
-
-def _numpy(dtype: str) -> Any:
-    if dtype != "bfloat16":
-        return dtype
-    import ml_dtypes
-
-    return ml_dtypes.bfloat16
 
 
 def random_network(graph: Graph, seed: int = 0) -> Network:
@@ -157,7 +149,7 @@ def _calibrated(network: Network, seed: int) -> Network:
     graph = stilled(network.graph)
     nodes = {name: replace(node, layer=_forgetting(node.layer), trainable=True) for name, node in graph.nodes.items()}
     model = built(Network(replace(graph, nodes=nodes), network.weights))
-    inputs = random_inputs(graph, CALIBRATED, seed, LARGE)
+    inputs = random_inputs(graph, CALIBRATED, seed)
     model(inputs if len(inputs) > 1 else inputs[0], training=True)
     rng, weights = np.random.default_rng([seed, 3]), {**(network.weights or {}), **read_weights(model, network.graph)}
     for name in filter(lambda name: _normalizes(network.graph.nodes[name]), weights):
@@ -178,7 +170,7 @@ def _off(rng: np.random.Generator, specs: Sequence[WeightSpec], values: tuple[Ar
     variance = found["moving_variance"] + 0.1 * np.mean(found["moving_variance"]) + 1e-3
     found["moving_variance"] = variance * rng.uniform(0.5, 1.5, variance.shape)
     found["moving_mean"] += rng.standard_normal(variance.shape) * 0.3 * np.sqrt(variance)
-    return tuple(found[spec.name].astype(_numpy(spec.dtype)) for spec in specs)
+    return tuple(found[spec.name].astype(numpy_dtype(spec.dtype)) for spec in specs)
 
 
 def stilled(graph: Graph) -> Graph:

@@ -69,14 +69,14 @@ def _check_int8(format: Format, int8: bool) -> None:
         raise ExportFailed(f"{format.NAME} is not written with int8", f"the formats with int8 are {able}")
 
 
-def export(source: Source, format: Format, path: Path, tolerance: float | None = None, seed: int = 0) -> Exported:
+def export(source: Source, format: Format, path: Path, tolerance: float | None = None) -> Exported:
     """Writes the network and compares what the file gives with what Keras gives for random inputs.
 
     Integers are not compared: their accuracy is measured on real examples. Nothing is left behind, and what was there
     stays, where anything fails. Raises ExportFailed, OSError.
     """
     _check_int8(format, source.int8)
-    inputs = random_inputs(source.graph, BATCH, seed)
+    inputs = random_inputs(source.graph, BATCH)
     expected = keras_run(source.original or source.model, source.graph)(inputs)
     with _draft(path) as draft:
         format.write(source, draft)

@@ -62,10 +62,10 @@ def read_config(path: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, Any
     return parse_config(text, str(path))
 
 
-def read_vocabulary(path: str | Path, place: str, most_bytes: int = MOST_BYTES) -> list[str] | None:
+def read_vocabulary(path: str | Path, place: str) -> list[str] | None:
     """The tokens that a layer learnt by adapting, which the file has beside its config; None where it has none."""
     name = f"assets/{place}/vocabulary.txt"
-    data = _member(path, name, f"{name} in {path}", most_bytes)
+    data = _member(path, name, f"{name} in {path}", MOST_BYTES)
     if data is None:
         return None
     try:

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 from archspec.graph.ir import Graph
 from archspec.importing.archive import MOST_BYTES, ImportFailed, parse_config
 from archspec.importing.calls import text
-from archspec.importing.stored import inside, need_room, weight
+from archspec.importing.stored import inside, listed_names, need_room, weight
 from archspec.layers.base import WeightSpec
 
 if TYPE_CHECKING:
     import h5py
-    import numpy as np
-    import numpy.typing as npt
 
-    Array = npt.NDArray[np.generic]
+    from archspec.importing.stored import Array
 
 
 def legacy_config(file: h5py.File, path: str | Path) -> dict[str, Any]:
@@ -67,22 +65,10 @@ def _layer(file: h5py.File, name: str, specs: Sequence[tuple[str, int, WeightSpe
         return {}
     group = f"model_weights/{name}"
     found = inside(file, group, f"the layer {name}")
-    paths = [] if found is None else _names(found.attrs, "weight_names")
+    paths = [] if found is None else listed_names(found.attrs, "weight_names")
     if len(paths) != len(specs):
         raise ImportFailed(f"the layer {name} has {len(paths)} weights in the file, and needs {len(specs)}")
     return {
         (node, i): weight(file, f"{group}/{path}", spec, f"{node}/{spec.name}")
         for path, (node, i, spec) in zip(paths, specs, strict=True)
     }
-
-
-def _names(attributes: Mapping[str, Any], name: str) -> list[str]:
-    """A list of names, which Keras cuts into name0, name1 … where it is too long for one attribute."""
-    if name in attributes:
-        found = list(attributes[name])
-    else:
-        found, number = [], 0
-        while f"{name}{number}" in attributes:
-            found += list(attributes[f"{name}{number}"])
-            number += 1
-    return [one.decode() if isinstance(one, bytes) else str(one) for one in found]

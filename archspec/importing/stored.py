@@ -13,6 +13,7 @@ from archspec.graph.ir import Graph
 from archspec.importing.archive import LARGE_BYTES, ImportFailed, member_bytes, unpacked
 from archspec.importing.places import weight_places
 from archspec.layers.base import WeightSpec
+from archspec.tensor import numpy_dtype
 
 if TYPE_CHECKING:
     import h5py
@@ -27,12 +28,12 @@ MOST_EXPANSION = 1_000  # bytes of an array for each byte in the file, from this
 
 
 @contextmanager
-def weights_file(path: str | Path, most_bytes: int = MOST_BYTES) -> Iterator[h5py.File]:
+def weights_file(path: str | Path) -> Iterator[h5py.File]:
     """The HDF5 file inside a `.keras` file. Raises ImportFailed."""
     with unpacked(path) as archive:
         if WEIGHTS not in archive.namelist():
             raise ImportFailed(f"{path} has no {WEIGHTS}: its weights are missing")
-        data = io.BytesIO(member_bytes(archive, WEIGHTS, most_bytes))
+        data = io.BytesIO(member_bytes(archive, WEIGHTS, MOST_BYTES))
     with hdf5_file(data, f"the weights in {path}") as file:
         yield file
 
@@ -85,7 +86,7 @@ def weight(file: h5py.File, path: str, spec: WeightSpec, name: str) -> Array:
     if tuple(dataset.shape) != spec.shape:
         raise ImportFailed(f"the weight {name} is {tuple(dataset.shape)} in the file, its layer needs {spec.shape}")
     array = array_of(dataset, name)
-    wanted = _dtype(spec.dtype)
+    wanted = numpy_dtype(spec.dtype)
     if array.dtype != wanted:
         if not (_is_float(array) and "float" in spec.dtype) and array.dtype.kind not in "iub":
             raise ImportFailed(f"the weight {name} is {array.dtype} in the file, its layer needs {spec.dtype}")
@@ -120,6 +121,18 @@ def inside(file: h5py.Group, path: str, told: str) -> Any:
     return found
 
 
+def listed_names(attributes: Mapping[str, Any], name: str) -> list[str]:
+    """A list of names, which Keras cuts into name0, name1 … where it is too long for one attribute."""
+    if name in attributes:
+        found = list(attributes[name])
+    else:
+        found, number = [], 0
+        while f"{name}{number}" in attributes:
+            found += list(attributes[f"{name}{number}"])
+            number += 1
+    return [one.decode() if isinstance(one, bytes) else str(one) for one in found]
+
+
 def array_of(dataset: h5py.Dataset, name: str) -> Array:
     """Its numbers. Raises ImportFailed where they are none, or more than what the file holds warrants."""
     import numpy as np
@@ -131,18 +144,7 @@ def array_of(dataset: h5py.Dataset, name: str) -> Array:
     if dataset.dtype.kind not in "biuf" and not (special and dataset.dtype.kind == "V"):
         raise ImportFailed(f"the weight {name} is no array of numbers")
     array: Array = np.asarray(dataset[()])
-    return array.view(_dtype("bfloat16")) if special else array
-
-
-def _dtype(name: str) -> np.dtype[Any]:
-    import numpy as np
-
-    if name == "bfloat16":
-        import ml_dtypes
-
-        name = ml_dtypes.bfloat16
-    dtype: np.dtype[Any] = np.dtype(name)
-    return dtype
+    return array.view(numpy_dtype("bfloat16")) if special else array
 
 
 def _is_float(array: Array) -> bool:

@@ -114,12 +114,12 @@ def assign(
     model: keras.Model, weights: Mapping[str, Any], arrays: Mapping[str, Array], matches: Sequence[Match]
 ) -> None:
     """Sets the weights of the model, given by the names that the matches have for them."""
+    from archspec.build.weights import finish
+
     values = [(weights[m.weight], m.rule.apply(arrays[m.array], tuple(weights[m.weight].shape))) for m in matches]
     for weight, value in values:
         weight.assign(value)
-    for layer in model._flatten_layers():
-        if hasattr(layer, "finalize_state"):  # Normalization computes with what it derives from its weights
-            layer.finalize_state()
+    finish(model)
 
 
 def signature(weight: Any) -> tuple[Shape, str]:

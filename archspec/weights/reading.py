@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from archspec.importing.archive import ImportFailed, member_bytes, unpacked
-from archspec.importing.stored import MOST_BYTES, array_of, dataset_inside, hdf5_file, inside, weights_file
+from archspec.importing.stored import (
+    MOST_BYTES,
+    array_of,
+    dataset_inside,
+    hdf5_file,
+    inside,
+    listed_names,
+    weights_file,
+)
 from archspec.weights.rules import Array
 
 if TYPE_CHECKING:
@@ -107,25 +115,13 @@ def _arrays(group: h5py.Group, scope: tuple[str, ...] = ()) -> Iterator[tuple[st
 
 def _legacy(group: h5py.Group) -> Iterator[tuple[str, Array]]:
     """Keras 1 and 2: a group for each layer, whose attribute says the order of its weights."""
-    for layer in _names(group.attrs, "layer_names"):
+    for layer in listed_names(group.attrs, "layer_names"):
         own = _group(group, layer)
-        paths = _names(own.attrs, "weight_names")
+        paths = listed_names(own.attrs, "weight_names")
         variables = [re.sub(r":\d+$", "", path).rpartition("/")[2] for path in paths]
         plain = set(variables) <= _VARIABLES and len(set(variables)) == len(variables)
         for index, path in enumerate(paths):
             yield f"{layer}/{variables[index] if plain else index}", _array(own, path)
-
-
-def _names(attributes: Mapping[str, Any], name: str) -> list[str]:
-    """A list of names, which Keras cuts into name0, name1 … where it is too long for one attribute."""
-    parts: list[Any] = []
-    if name in attributes:
-        parts = list(attributes[name])
-    else:
-        while f"{name}{len(parts)}" in attributes:
-            parts.append(attributes[f"{name}{len(parts)}"])
-        parts = [entry for part in parts for entry in part]
-    return [part.decode() if isinstance(part, bytes) else str(part) for part in parts]
 
 
 def _group(group: h5py.Group, key: str) -> h5py.Group:

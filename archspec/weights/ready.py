@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from archspec.weights.loading import WeightsError, fit
+from archspec.weights.loading import WeightsError, fit, signature
 from archspec.weights.rules import Array, Rule
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def find_mapping(model: keras.Model, arrays: Mapping[str, Array]) -> str:
     Raises:
         WeightsError: what did not fit by the mapping that came nearest.
     """
-    weights = {weight.path: (tuple(weight.shape), str(weight.dtype)) for weight in model.weights}
+    weights = {weight.path: signature(weight) for weight in model.weights}
     nearest: WeightsError | None = None
     for name, rules in mappings().items():
         found = fit(weights, arrays, rules)

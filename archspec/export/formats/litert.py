@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
 from archspec.export.functions import frozen_folder, unrolled
@@ -69,19 +69,13 @@ def _representative(source: Source) -> Iterator[Mapping[str, Array]]:
             yield {name: value[i : i + 1] for name, value in zip(source.graph.inputs, batch, strict=True)}
 
 
-def interpreter(content: bytes, threads: int | None = None) -> Any:
+def litert_run(content: bytes, source: Source) -> Run:
+    """The file's one signature as a function; its buffers are made anew where the batch changes."""
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet():
-        made = Interpreter(model_content=content, num_threads=threads or min(THREADS, os.cpu_count() or 1))
-        made.allocate_tensors()
-    return made
-
-
-def litert_run(content: bytes, source: Source) -> Run:
-    """The file's one signature as a function; its buffers are made anew where the batch changes."""
-    opened = interpreter(content)
-    with quiet():
+        opened = Interpreter(model_content=content, num_threads=min(THREADS, os.cpu_count() or 1))
+        opened.allocate_tensors()
         runner = opened.get_signature_runner()
     names = set(runner.get_input_details())
 

@@ -84,8 +84,6 @@ def _together(draft: Draft, before: Node, node: Node) -> dict[str, Any] | str:
     first, second = before.layer, node.layer
     if isinstance(first, Dense) and isinstance(second, Dense):
         return {}
-    if draft.type(before.inputs[0]).rank != draft.type(node.inputs[0]).rank:
-        return "the two see axes of different numbers"
     if _pointwise(second):
         assert isinstance(first, linear.Conv | Dense)
         return _window(first)

@@ -118,16 +118,13 @@ def _works_by_position(layer: Layer) -> bool:
 def _reason(draft: Draft, node: Node, skip: Skips) -> str | None:
     if draft.kept(node.name):
         return draft.open(node.name)
-    rank = len(skip)
-    if node.outputs[0].rank != rank + 1:
-        return f"it has {node.outputs[0].rank} axes, its readers skip along {rank}"
     if any(reader.layer.dtype != node.layer.dtype for reader in draft.readers(node.name)):
         return "its readers compute in another dtype"
     if not repeatable(node):
         return "it adds a loss of all its pixels"
     if _slides(node.layer):
         return _sliding_reason(draft, node, skip)
-    layer = node.layer
+    layer, rank = node.layer, len(skip)
     if isinstance(layer, BatchNormalization) and draft.level == "training" and node.trainable:
         return "a batch's statistics are those of all its pixels"
     axis: Any = getattr(layer, "axis", -1)
