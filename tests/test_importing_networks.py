@@ -247,6 +247,17 @@ def test_quantised_layers_are_put_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model(x), keras.saving.load_model(tmp_path / "made.keras")(x))
 
 
+def test_integers_are_not_read_as_floats(tmp_path: Path) -> None:
+    """Of attention that was quantised, the config says nothing: its kernels are integers and their scales."""
+    start = keras.Input((5, 4))
+    model = keras.Model(start, layers.MultiHeadAttention(2, 4)(start, start))
+    model.quantize("int8")
+    model.save(tmp_path / "m.keras")
+    for around in (False, True):
+        with pytest.raises(ImportFailed, match=r"query/kernel is int8 in the file.* was quantised"):
+            read_network(tmp_path / "m.keras", around=around)
+
+
 def test_layers_that_are_not_known_are_put_back(tmp_path: Path) -> None:
     """The rest of the model is optimised around them; Keras loads the result as it loads the original."""
     model = randomised(with_unknown())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -71,6 +72,9 @@ def test_unknown_layers_stay_or_are_a_failure(tmp_path: Path, capsys: pytest.Cap
     found = open_subject(str(path), (), (), (), around=True)
     assert (found.name, found.model, found.has_weights) == ("mine", path, True)
     assert "left as it is: twist (Twist)" in capsys.readouterr().err
+    printed = CliRunner().invoke(cli, ["optimize", str(path)]).output
+    assert "Parameters and MACs are without those of twist, twist_1" in printed
+    assert json.loads(CliRunner().invoke(cli, ["optimize", str(path), "--json"]).stdout)["not_counted"][0] == "twist"
     with pytest.raises(click.ClickException, match=r"twist \(Twist\)"):
         open_subject(str(path), (), (), ())
     result = CliRunner().invoke(cli, ["export", str(path), "--to", "python", "-o", str(tmp_path / "made.py")])

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Graph
-from archspec.importing.archive import MOST_BYTES, ImportFailed, parse_config
+from archspec.importing.archive import MOST_BYTES, ImportFailed, is_hdf5, parse_config, read_config
 from archspec.importing.calls import text
-from archspec.importing.stored import inside, need_room, weight
+from archspec.importing.stored import hdf5_file, inside, need_room, weight
 from archspec.layers.base import WeightSpec
 
 if TYPE_CHECKING:
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[np.generic]
+
+
+def model_config(path: str | Path) -> dict[str, Any]:
+    """The config of a model in a file of either format. Raises ImportFailed."""
+    if not is_hdf5(path):
+        return read_config(path)
+    with hdf5_file(path, str(path)) as file:
+        return legacy_config(file, path)
 
 
 def legacy_config(file: h5py.File, path: str | Path) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
-from archspec.importing.archive import ImportFailed, is_hdf5, read_config, read_vocabulary
+from archspec.importing.archive import ImportFailed, is_hdf5, read_vocabulary
 from archspec.importing.calls import Call, calls_of, flat, is_keras_model, tensors
 from archspec.importing.exact import Unknown
 from archspec.importing.layers import foreign, writable
-from archspec.importing.legacy import legacy_config, legacy_weights
+from archspec.importing.legacy import legacy_config, legacy_weights, model_config
 from archspec.importing.masks import drop_implicit
 from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges, need_model
 from archspec.importing.places import layer_places
@@ -85,13 +85,9 @@ def opaque(path: str | Path, limits: Limits = Limits()) -> tuple[Opaque, ...]:
 
 def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, ExactReader]:
     """The graph, and the reader, which knows more of it."""
-    if is_hdf5(path):
-        reader = ExactReader(limits, lambda place: None)
-        with hdf5_file(path, str(path)) as file:
-            config = legacy_config(file, path)
-        return reader.read(config), reader
-    reader = ExactReader(limits, lambda place: read_vocabulary(path, place))
-    return reader.read(read_config(path)), reader
+    old = is_hdf5(path)
+    reader = ExactReader(limits, lambda place: None if old else read_vocabulary(path, place))
+    return reader.read(model_config(path)), reader
 
 
 class ExactReader(Reader):
