@@ -11,6 +11,7 @@ import numpy as np
 from archspec.graph.ir import Graph, Node
 from archspec.optimize.draft import Draft
 from archspec.optimize.network import Weights
+from archspec.optimize.passes import fold_scale
 from archspec.optimize.passes.fold_scale import FoldScale
 from archspec.optimize.rewrite import Answer, Rewrite
 from tests.graphs import GraphBuilder, LayerLike
@@ -48,7 +49,23 @@ def widened() -> Graph:
     return b.graph(b.apply(formula("start + 2 * up", "start", "up"), mean, b.apply({"Dense": 4}, x)))
 
 
+def half(*layers: dict[str, Any]) -> list[dict[str, Any]]:
+    """The layers, each with one number as its argument, in float16."""
+    names = {"Rescaling": "scale", "Dense": "units"}
+    return [{kind: {names[kind]: value, "dtype": "float16"}} for each in layers for kind, value in each.items()]
+
+
+def scaled_before(layer: LayerLike) -> Graph:
+    b = GraphBuilder("before")
+    x = b.input("image", IMAGE)
+    gamma = b.apply({"Weight": {"shape": [4]}}, name="gamma")
+    return b.graph(b.apply(layer, b.apply(MULTIPLY, x, gamma)))
+
+
 DENSE = {"Dense": 7}
+TANH = {"Dense": {"units": 5, "activation": "tanh"}}
+VALID = {"Conv2D": {"filters": 5, "kernel_size": 3, "use_bias": False}}
+MOMENTS = {"Normalization": {"mean": [0.5, 2.0, -1.0, 3.0], "variance": [0.3, 2.0, 1.0, 0.0001]}}
 CONV = {"Conv2D": {"filters": 6, "kernel_size": 3, "padding": "same", "groups": 2, "use_bias": False}}
 CASES = (
     Case("LayerScale", scaled(DENSE, (7,)), 1),
@@ -66,6 +83,15 @@ CASES = (
     Case("by a number", chain(IMAGE, DENSE, formula("x / sqrt(7)", "x")), 1),
     Case("a residual", residual("start + 0.17 * up", {"Dense": 4}), 1),
     Case("a residual behind", residual("up * -2 + start", {"Dense": 4}), 1),
+    Case("forward", chain(IMAGE, {"Rescaling": {"scale": 0.5, "offset": -1}}, VALID), 1),
+    Case("forward without an offset, into what pads", chain(IMAGE, {"Rescaling": [0.5, 2.0, -1.0, 3.0]}, CONV), 1),
+    Case("forward, of a formula", chain(IMAGE, formula("x / 7", "x"), {"DepthwiseConv2D": 3}), 1),
+    Case("forward, a weight", scaled_before(DENSE), 1),
+    Case("forward, as behind an activation", chain(IMAGE, TANH, {"Rescaling": 0.5}, DENSE), 1),
+    Case("forward for each place", chain(IMAGE, MOMENTS, "Flatten", DENSE), 1),
+    Case("a normalisation that was learnt", chain(IMAGE, "Normalization", {"Reshape": [5, 24]}, DENSE), 1),
+    Case("one of all channels", chain(IMAGE, {"Normalization": {"axis": None, "mean": 2, "variance": 3}}, VALID), 1),
+    Case("one backwards", chain(IMAGE, {"Dense": 4}, MOMENTS), 1),
 )
 REFUSALS = (
     Refusal("an activation", scaled({"Dense": {"units": 7, "activation": "tanh"}}, (7,)), "has an activation, tanh"),
@@ -77,6 +103,15 @@ REFUSALS = (
     Refusal("a sum that repeats", residual("start[:, :1] + 2 * up", {"Dense": 4})),
     Refusal("a sum that repeats", widened(), "repeats one"),
     Refusal("a sum", residual("start + up", {"Dense": 4})),
+    Refusal("into a border", chain(IMAGE, {"Rescaling": {"scale": 2, "offset": 1}}, CONV), "would see the shift"),
+    Refusal("a normalisation into a border", chain(IMAGE, MOMENTS, CONV), "would see the shift"),
+    Refusal("of places", chain(IMAGE, {"Normalization": {"axis": 1}}, VALID)),
+    Refusal("inverted", chain(IMAGE, {"Normalization": {"invert": True}}, VALID)),
+    Refusal("parted channels", chain(IMAGE, MOMENTS, {"Reshape": [10, 12]}, {"Reshape": [6, 20]}, "ReLU"), "reads it"),
+    Refusal("channels of two places", chain(IMAGE, MOMENTS, {"Reshape": [20, 6]}, DENSE), "parts the channels"),
+    Refusal("integers", chain(IMAGE, {"Rescaling": 0.5}, VALID, dtype="uint8"), "it makes"),
+    Refusal("half precision", chain(IMAGE, *half({"Rescaling": 0.5}, DENSE), dtype="float16"), "float16"),
+    Refusal("read by others, too", two_readers(IMAGE, [{"Rescaling": 0.5}], DENSE), "no linear layer"),
     Refusal("the square", chain(IMAGE, DENSE, formula("x * x", "x"))),
 )
 
@@ -100,7 +135,20 @@ def affine(change: Any) -> FoldScale:
     return broken
 
 
+def _offset_kept_out(draft: Draft, node: Node, answer: Answer) -> Answer:
+    """The scale of an image into padded windows as if nothing were added."""
+    found = fold_scale._scaling(draft, node)
+    return fold_scale._forward(draft, node, replace(found, offset=None)) if found else None
+
+
 BREAKAGES = (
+    Breakage("forward, nothing scaled", affine(lambda new, old: (*old, new[-1])), chain(IMAGE, MOMENTS, VALID)),
+    Breakage("forward, nothing added", affine(lambda new, old: (new[0], 0 * new[1])), chain(IMAGE, MOMENTS, VALID)),
+    Breakage(
+        "forward, an offset at the border",
+        mutant(FoldScale(), _offset_kept_out),
+        chain(IMAGE, {"Rescaling": {"scale": 2, "offset": 1}}, CONV),
+    ),
     Breakage("nothing scaled", affine(lambda new, old: old), scaled(DENSE, (7,))),
     Breakage("the bias not scaled", affine(lambda new, old: (new[0], old[1])), scaled(DENSE, (7,))),
     Breakage("the kernel not scaled", affine(lambda new, old: (old[0], new[1])), scaled(DENSE, (7,))),
