@@ -247,6 +247,19 @@ def test_quantised_layers_are_put_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model(x), keras.saving.load_model(tmp_path / "made.keras")(x))
 
 
+def test_a_model_inside_may_have_a_name_with_a_dot(tmp_path: Path) -> None:
+    """As those of keras.applications: its layers stand in one scope, and two of one name in two."""
+    start, x = keras.Input((4,)), None
+    for name in ("net_1.00", "net_1_00"):
+        inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="dense")], name=name)
+        x = inner(start if x is None else x)
+    model = randomised(keras.Model(start, x))
+    network = read_again(model, tmp_path / "m.keras")
+    assert [*network.graph.nodes][1:] == ["net_1_00.dense", "net_1_00_1.dense"]
+    values = np.random.default_rng(0).standard_normal((3, 4)).astype("float32")
+    np.testing.assert_allclose(model(values), built(network)(values), atol=1e-6)
+
+
 def test_integers_are_not_read_as_floats(tmp_path: Path) -> None:
     """Of attention that was quantised, the config says nothing: its kernels are integers and their scales."""
     start = keras.Input((5, 4))

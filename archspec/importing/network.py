@@ -143,7 +143,8 @@ class ExactReader(Reader):
         return calls, ends, results
 
     def places(self, calls: Sequence[Call]) -> Mapping[Call, tuple[tuple[str, ...], tuple[Use, ...], str]]:
-        """Keras's own names; a layer's further calls are numbered past them."""
+        """Keras's own names; a layer's further calls are numbered past them. A dot parts scopes, but is none of a
+        model's name inside another (mobilenetv2_1.00_224)."""
         taken = {_name(call.layer) for call in calls}
         found = {}
         for call in calls:
@@ -151,7 +152,7 @@ class ExactReader(Reader):
             while call.index and name in taken:
                 name, number = f"{_name(call.layer)}_{number}", number + 1
             taken.add(name)
-            *scope, last = name.split(".")
+            *scope, last = [name.replace(".", "_")] if is_keras_model(call.data) else name.split(".")
             found[call] = tuple(scope), tuple(Use("group", part, None) for part in scope), last
         return found
 
