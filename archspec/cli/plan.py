@@ -43,6 +43,8 @@ def command(
     from archspec.train.plan_text import plan_json, plan_text
     from archspec.train.sections import sections
 
+    if flops and measure:
+        raise click.UsageError("--flops says what --measure would find out: give one of them")
     network = open_spec(spec, changes, limits, allow)
     run = sections(network.document).run
     try:
@@ -51,6 +53,9 @@ def command(
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     found = estimate(network.document, network.graph, batch_size, room, remat)
+    if remat and not found.blocks:
+        why = "it fits as it is" if found.training_bytes <= room else "no block of it would take less"
+        click.echo(f"nothing is rematerialised: {why}", err=True)
     if as_json:
         print_json(plan_json(found, room, speed))
     else:
