@@ -81,6 +81,9 @@ CASES = (
     Case("with an offset", chain(IMAGE, CONV, {"Rescaling": {"scale": 0.5, "offset": [1, 2, 3, 4, 5, 6]}}), 1),
     Case("of each channel", chain(IMAGE, {"Dense": 2}, {"Rescaling": {"scale": [2.0, -3.0]}}), 1),
     Case("by a number", chain(IMAGE, DENSE, formula("x / sqrt(7)", "x")), 1),
+    Case("as of a saved model", chain(IMAGE, DENSE, formula("true_divide(x, 7.0)", "x")), 1),
+    Case("a number added", chain(IMAGE, CONV, formula("subtract(x, 0.5)", "x"), formula("-2.0 + x", "x")), 2),
+    Case("both in one", chain(IMAGE, formula("x / 127.5 - 1", "x"), VALID), 1),
     Case("a residual", residual("start + 0.17 * up", {"Dense": 4}), 1),
     Case("a residual behind", residual("up * -2 + start", {"Dense": 4}), 1),
     Case("forward", chain(IMAGE, {"Rescaling": {"scale": 0.5, "offset": -1}}, VALID), 1),
@@ -112,6 +115,10 @@ REFUSALS = (
     Refusal("integers", chain(IMAGE, {"Rescaling": 0.5}, VALID, dtype="uint8"), "it makes"),
     Refusal("half precision", chain(IMAGE, *half({"Rescaling": 0.5}, DENSE), dtype="float16"), "float16"),
     Refusal("read by others, too", two_readers(IMAGE, [{"Rescaling": 0.5}], DENSE), "no linear layer"),
+    Refusal("more than that", residual("start * up + 1", {"Dense": 4})),
+    Refusal("a sum and a number", residual("start + 2 * up - 1", {"Dense": 4})),
+    Refusal("turned", chain(IMAGE, DENSE, formula("1 - x", "x"))),
+    Refusal("divided by it", chain(IMAGE, DENSE, formula("divide(2.0, x)", "x"))),
     Refusal("the square", chain(IMAGE, DENSE, formula("x * x", "x"))),
 )
 
@@ -148,6 +155,11 @@ BREAKAGES = (
         "forward, an offset at the border",
         mutant(FoldScale(), _offset_kept_out),
         chain(IMAGE, {"Rescaling": {"scale": 2, "offset": 1}}, CONV),
+    ),
+    Breakage(
+        "a number added with the other sign",
+        affine(lambda new, old: (new[0], 2 * old[1] - new[1])),
+        chain(IMAGE, DENSE, formula("x - 0.5", "x")),
     ),
     Breakage("nothing scaled", affine(lambda new, old: old), scaled(DENSE, (7,))),
     Breakage("the bias not scaled", affine(lambda new, old: (new[0], old[1])), scaled(DENSE, (7,))),

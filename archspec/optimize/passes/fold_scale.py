@@ -27,8 +27,8 @@ class FoldScale(Pass):
     What no linear layer before it takes, as of an image that is scaled or normalised first, goes into those after it:
     W · (s · x + t) + b = (W · s) · x + (b + W · t).
 
-    s is a weight of the channels or of all (`multiply`, or in a formula `x * gamma`), or numbers; of a formula
-    `x + 0.1 * y` the sum is left.
+    s is a weight of the channels or of all (`multiply`, or in a formula `x * gamma`), or numbers, as in a formula
+    `x / 127.5 - 1`; of a formula `x + 0.1 * y` the sum is left.
 
     Precondition: the linear layer has no activation; only the scale reads it, and it is no output and no named tensor;
     the weight has no other reader; all compute in one dtype. Forward: every reader is linear, and pads nothing unless
@@ -134,7 +134,7 @@ def _scaling(draft: Draft, node: Node) -> _Scaling | None:
     if read.factor:
         return _weighed(draft, node, reads[read.scaled], reads[read.factor])
     rest = _sum(node, reads[read.added], reads[read.scaled]) if read.added else None
-    return _Scaling(node.name, reads[read.scaled], number=read.number, rest=rest)
+    return _Scaling(node.name, reads[read.scaled], number=read.number, offset=read.offset or None, rest=rest)
 
 
 def _of_channels(layer: Normalization, rank: int) -> bool:
