@@ -271,6 +271,13 @@ def test_integers_are_not_read_as_floats(tmp_path: Path) -> None:
             read_network(tmp_path / "m.keras", around=around)
 
 
+def test_a_layer_inside_another_is_told_by_its_class(tmp_path: Path) -> None:
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    keras.Sequential([keras.Input((5, 4)), layers.TimeDistributed(inner)]).save(tmp_path / "m.keras")
+    with pytest.raises(ImportFailed, match=r"\(TimeDistributed\): layer Sequential: layer 'Sequential' is not known"):
+        read_network(tmp_path / "m.keras")
+
+
 def test_layers_that_are_not_known_are_put_back(tmp_path: Path) -> None:
     """The rest of the model is optimised around them; Keras loads the result as it loads the original."""
     model = randomised(with_unknown())
