@@ -37,7 +37,7 @@ def test_a_spec_has_no_weights(tmp_path: Path) -> None:
     assert found.network().weights is None
 
 
-@pytest.mark.parametrize("command", [["optimize"], ["export", "--to", "python"], ["bench"]])
+@pytest.mark.parametrize("command", [["optimize"], ["export", "--to", "python"], ["bench"], ["draw"]])
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -45,6 +45,9 @@ def test_a_spec_has_no_weights(tmp_path: Path) -> None:
         (["blocks.yaml"], 1, "is a library of blocks without layers"),
         (["broken.keras"], 1, "broken.keras"),
         (["broken.keras", "params.x=1"], 2, "has no values to change"),
+        (["broken.keras", "--allow", "folder"], 2, "--allow is for"),
+        (["folder", "--allow", "folder"], 2, "--allow is for"),
+        (["folder", "--limit", "nodes=5"], 2, "keeps the limits"),
         (["missing.yaml"], 1, "missing.yaml"),
     ],
 )

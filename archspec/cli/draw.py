@@ -13,8 +13,8 @@ import click
 from archspec.cli.common import (
     failure,
     is_saved_model,
+    open_network,
     open_saved_model,
-    open_spec,
     print_json,
     run_errors,
     subject_argument,
@@ -134,6 +134,9 @@ class _Drawn:
 
 def _opened(subject: str, changes: tuple[str, ...], limits: tuple[str, ...], allow: tuple[Path, ...]) -> _Drawn:
     """What a spec, a run or a saved model describes. Raises SpecError."""
+    from archspec.cli.subject import check_use
+
+    check_use(subject, changes, limits, allow)
     if Path(subject).is_dir():
         from archspec.train.runs import open_run
 
@@ -141,12 +144,10 @@ def _opened(subject: str, changes: tuple[str, ...], limits: tuple[str, ...], all
             _, network = open_run(Path(subject), changes)
         return _Drawn(network.name, network.graph, network.drawing)
     if not is_saved_model(subject):
-        network = open_spec(subject, changes, limits, allow)
+        network = open_network(subject, changes, limits, allow)
         return _Drawn(network.name, network.graph, network.drawing)
     from archspec.importing import unknown
 
-    if changes:
-        raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
     graph = open_saved_model(subject, limits)
     if classes := unknown(graph):
         click.echo(f"drawn by name alone, weights and MACs not known: {', '.join(classes)}", err=True)

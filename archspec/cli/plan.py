@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.cli.common import failure, open_spec, print_json, spec_argument
+from archspec.cli.common import failure, open_network, print_json, spec_argument
 
 if TYPE_CHECKING:
     from archspec.train.machine import Throughput
@@ -45,7 +45,7 @@ def command(
 
     if flops and measure:
         raise click.UsageError("--flops says what --measure would find out: give one of them")
-    network = open_spec(spec, changes, limits, allow)
+    network = open_network(spec, changes, limits, allow)
     run = sections(network.document).run
     try:
         room = read_bytes(memory) if memory else memory_bytes(run.devices, expected_backend(run.backend))
