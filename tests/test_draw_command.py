@@ -116,6 +116,18 @@ def test_a_saved_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("mine.keras", "params.a=3").exit_code == 2
 
 
+def test_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its folder alone, as the other commands take it; of another folder it is said that it is none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    Path("run/resolved.yaml").write_text("archspec: 1\nname: net\ninputs: {image: [4]}\nlayers: [ReLU]\n")
+    Path("run/status.json").write_text('{"status": "finished"}')
+    Path("run/environment.json").write_text(json.dumps({"home": str(tmp_path)}))
+    assert run("run", "--format", "mermaid").exit_code == 0 and Path("net.mmd").read_text("utf-8")
+    found = run(str(tmp_path))
+    assert found.exit_code == 1 and "is no run" in found.stderr
+
+
 def test_the_name_of_a_network_leads_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("net.yaml").write_text("archspec: 1\nname: ../a b/.c\ninputs: {image: [4]}\nlayers: [ReLU]\n")

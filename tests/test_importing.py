@@ -231,6 +231,17 @@ def test_classes_that_are_not_known_are_told() -> None:
     assert unknown(imported(functional(IMAGE, mine))) == ("Mine",) and unknown(imported(residual_chain(2))) == ()
 
 
+def test_files_of_keras_2(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(functional(IMAGE, layer("ReLU", "relu", [[FROM_IMAGE]])))
+    assert kinds(load_keras(tmp_path / "old.h5")) == ["InputLayer", "ReLU"]
+    assert draw(load_keras(tmp_path / "old.h5"), tmp_path / "x.dot").exists()
+    h5py.File(tmp_path / "weights.h5", "w").close()
+    with pytest.raises(ImportFailed, match="has weights only"):
+        load_keras(tmp_path / "weights.h5")
+
+
 def archive(path: Path, **texts: bytes) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, text in texts.items():
@@ -240,7 +251,7 @@ def archive(path: Path, **texts: bytes) -> Path:
 
 def test_files_that_are_wrong(tmp_path: Path) -> None:
     cases = {
-        "save it as .keras": tmp_path / "old.h5",
+        "old.h5 cannot be read": tmp_path / "old.h5",
         "cannot read": tmp_path / "nowhere.keras",
         "no .keras file": tmp_path / "text.keras",
         "has no config.json": archive(tmp_path / "empty.keras", other=b""),

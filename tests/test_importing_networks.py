@@ -247,6 +247,37 @@ def test_quantised_layers_are_put_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model(x), keras.saving.load_model(tmp_path / "made.keras")(x))
 
 
+def test_a_model_inside_may_have_a_name_with_a_dot(tmp_path: Path) -> None:
+    """As those of keras.applications: its layers stand in one scope, and two of one name in two."""
+    start, x = keras.Input((4,)), None
+    for name in ("net_1.00", "net_1_00"):
+        inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="dense")], name=name)
+        x = inner(start if x is None else x)
+    model = randomised(keras.Model(start, x))
+    network = read_again(model, tmp_path / "m.keras")
+    assert [*network.graph.nodes][1:] == ["net_1_00.dense", "net_1_00_1.dense"]
+    values = np.random.default_rng(0).standard_normal((3, 4)).astype("float32")
+    np.testing.assert_allclose(model(values), built(network)(values), atol=1e-6)
+
+
+def test_integers_are_not_read_as_floats(tmp_path: Path) -> None:
+    """Of attention that was quantised, the config says nothing: its kernels are integers and their scales."""
+    start = keras.Input((5, 4))
+    model = keras.Model(start, layers.MultiHeadAttention(2, 4)(start, start))
+    model.quantize("int8")
+    model.save(tmp_path / "m.keras")
+    for around in (False, True):
+        with pytest.raises(ImportFailed, match=r"query/kernel is int8 in the file.* was quantised"):
+            read_network(tmp_path / "m.keras", around=around)
+
+
+def test_a_layer_inside_another_is_told_by_its_class(tmp_path: Path) -> None:
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    keras.Sequential([keras.Input((5, 4)), layers.TimeDistributed(inner)]).save(tmp_path / "m.keras")
+    with pytest.raises(ImportFailed, match=r"\(TimeDistributed\): layer Sequential: layer 'Sequential' is not known"):
+        read_network(tmp_path / "m.keras")
+
+
 def test_layers_that_are_not_known_are_put_back(tmp_path: Path) -> None:
     """The rest of the model is optimised around them; Keras loads the result as it loads the original."""
     model = randomised(with_unknown())

@@ -50,7 +50,7 @@ def test_a_normalization_goes_into_the_layer_before(
     ("layers", "reason"),
     [
         ([conv(8, activation="relu"), BN], "has an activation, relu"),
-        ([conv(8), {BN: {"axis": 1}}], "normalises axis 1, not the channels"),
+        ([conv(8), {BN: {"axis": 1}}], "normalises axis 1, which is not the last"),
         ([dense(8, lora_rank=2), BN], "low-rank update"),
         ([conv(8), {BN: {"dtype": "float16"}}], "makes (9, 8, 8) float16 of it"),
     ],
@@ -127,6 +127,13 @@ def test_a_shared_normalization_folds_into_several_layers() -> None:
         ((None, None, 6), [{"AveragePooling2D": {"pool_size": 3, "strides": 2, "padding": "same"}}, conv(8, 1)]),
         ((7, 6), [dense(8, activation="tanh")]),
         ((8, 6), [{"Conv1D": {"filters": 3, "kernel_size": 2, "padding": "same", "strides": 2}}]),
+        (IMAGE, ["Flatten", dense(8, use_bias=False)]),
+        (IMAGE, [{"GlobalAveragePooling2D": {"keepdims": True}}, "Flatten", dense(8)]),
+        (IMAGE, [{"Reshape": [18, 24]}, {"Conv1D": {"filters": 6, "kernel_size": 2, "groups": 3}}]),
+        ((None, 6), [{"Reshape": [-1, 6]}, dense(4)]),
+        ((7, 6), [{"EinsumDense": {"equation": "abc,cde->abde", "output_shape": [7, 2, 4], "bias_axes": "de"}}]),
+        ((7, 6), [{"EinsumDense": {"equation": "...x,xy->...y", "output_shape": 5}}]),
+        (IMAGE, ["Flatten", {"EinsumDense": {"equation": "ab,bc->ac", "output_shape": 5, "activation": "relu"}}]),
     ],
 )
 def test_a_normalization_goes_into_the_layer_after(shape: tuple[int, ...], layers: list[Any]) -> None:
@@ -182,6 +189,29 @@ def test_scale_and_offset_of_a_normalization_go_into_dense(options: dict[str, An
     layer = dense(8, use_bias=bias, activation="gelu")
     done = proven(chain((7, 6), {LN: options}, layer), FoldLayerNormForward())
     assert len(done.applied) == 1
+
+
+@pytest.mark.parametrize("equation, bias", [("abc,cde->abde", "de"), ("abc,cde->abde", None), ("...c,cd->...d", "d")])
+def test_scale_and_offset_of_a_normalization_go_into_an_einsum(equation: str, bias: str | None) -> None:
+    arguments = {"equation": equation, "output_shape": [7, 2, 4] if "e" in equation else 4, "bias_axes": bias}
+    done = proven(chain((7, 6), LN, {"EinsumDense": arguments}), FoldLayerNormForward())
+    assert len(done.applied) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"equation": "abc,bd->adc", "output_shape": [4, 6]},
+        {"equation": "abc,cd->adb", "output_shape": [4, 7]},
+        {"equation": "ab...,bc->ac...", "output_shape": 4},
+        {"equation": "abc,cde->abde", "output_shape": [7, 2, 4], "bias_axes": "bde"},
+        {"equation": "abc,cd->abd", "output_shape": [7, 4], "bias_axes": "d", "lora_rank": 2},
+    ],
+)
+def test_an_einsum_of_other_axes_takes_no_normalization(arguments: dict[str, Any]) -> None:
+    for norm in (BN, LN):
+        done = proven(chain((7, 6), norm, {"EinsumDense": arguments}), FoldLayerNormForward(), FoldBatchNormForward())
+        assert not done.applied and done.skipped
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from archspec.graph.ir import Graph
+from archspec.layers.reshaping import Permute
 from archspec.optimize import algebra, linear, parallel
 from archspec.optimize.draft import Draft
 from archspec.optimize.driver import OPTIONAL, ORDER
@@ -29,6 +30,9 @@ from tests.passes import chain
 from tests.weight_rewrites import BN, IMAGE, WEIGHT_PASSES, branches, conv, rewritten
 
 pytest.importorskip("keras")
+
+EINSUM = {"EinsumDense": {"equation": "abc,cde->abde", "output_shape": [7, 2, 4], "bias_axes": "de"}}
+
 
 Mistake = Callable[[pytest.MonkeyPatch], None]
 
@@ -113,6 +117,30 @@ MISTAKES: dict[str, tuple[Pass, Graph, Mistake]] = {
         FoldBatchNormForward(),
         chain(IMAGE, BN, conv(8, 1, groups=2)),
         patched(algebra, "scale_inputs", lambda k, s, groups=1: k * np.tile(s.reshape(groups, -1), (4, 1)).T),
+    ),
+    "forward: places in another order": (
+        FoldBatchNormForward(),
+        chain(IMAGE, BN, "Flatten", {"Dense": 4}),
+        patched(
+            algebra.Affine,
+            "repeated",
+            lambda self, n: algebra.Affine(*(np.repeat(each, n // 6) for each in (self.scale, self.shift))),
+        ),
+    ),
+    "forward: past a permutation": (
+        FoldBatchNormForward(),
+        chain((6, 6), BN, {"Permute": [2, 1]}, {"Dense": 4}),
+        patched(linear, "Reshaped", linear.Reshaped | Permute),
+    ),
+    "forward: nothing added by an einsum": (
+        FoldBatchNormForward(),
+        chain((7, 6), BN, EINSUM),
+        changed_result(linear, "_before_einsum", lambda right, weights, first: (right[0], 0 * right[1])),
+    ),
+    "layer norm: nothing scaled of an einsum": (
+        FoldLayerNormForward(),
+        chain((7, 6), "LayerNormalization", EINSUM),
+        changed_result(fold_layer_norm_forward, "_before", lambda right, n, norm, weights, *_: (weights[0], right[1])),
     ),
     "layer norm: the offset is lost": (
         FoldLayerNormForward(),

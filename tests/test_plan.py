@@ -263,6 +263,10 @@ def test_the_command(tmp_path: Path) -> None:
         text = CliRunner().invoke(cli, ["plan", str(file), "--memory", "100MB", "--batch-size", batch]).output
         assert says in text and f"is {int(size):,}" in text
     assert CliRunner().invoke(cli, ["plan", str(file), "--memory", "lots"]).exit_code == 2
+    assert CliRunner().invoke(cli, ["plan", str(file), "--flops", "1G", "--measure"]).exit_code == 2
+    assert "it fits as it is" in CliRunner().invoke(cli, ["plan", str(file), "--memory", "1TB", "--remat"]).stderr
+    file.write_text("archspec: 1\nname: b\nblocks: {one: {layers: [ReLU]}}\n")
+    assert "is a library of blocks" in CliRunner().invoke(cli, ["plan", str(file)]).output
 
 
 def test_inference_in_both_orders(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -36,7 +37,7 @@ def test_a_spec_has_no_weights(tmp_path: Path) -> None:
     assert found.network().weights is None
 
 
-@pytest.mark.parametrize("command", [["optimize"], ["export", "--to", "python"], ["bench"]])
+@pytest.mark.parametrize("command", [["optimize"], ["export", "--to", "python"], ["bench"], ["draw"]])
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -44,6 +45,9 @@ def test_a_spec_has_no_weights(tmp_path: Path) -> None:
         (["blocks.yaml"], 1, "is a library of blocks without layers"),
         (["broken.keras"], 1, "broken.keras"),
         (["broken.keras", "params.x=1"], 2, "has no values to change"),
+        (["broken.keras", "--allow", "folder"], 2, "--allow is for"),
+        (["folder", "--allow", "folder"], 2, "--allow is for"),
+        (["folder", "--limit", "nodes=5"], 2, "keeps the limits"),
         (["missing.yaml"], 1, "missing.yaml"),
     ],
 )
@@ -71,6 +75,9 @@ def test_unknown_layers_stay_or_are_a_failure(tmp_path: Path, capsys: pytest.Cap
     found = open_subject(str(path), (), (), (), around=True)
     assert (found.name, found.model, found.has_weights) == ("mine", path, True)
     assert "left as it is: twist (Twist)" in capsys.readouterr().err
+    printed = CliRunner().invoke(cli, ["optimize", str(path)]).output
+    assert "Parameters and MACs are without those of twist, twist_1" in printed
+    assert json.loads(CliRunner().invoke(cli, ["optimize", str(path), "--json"]).stdout)["not_counted"][0] == "twist"
     with pytest.raises(click.ClickException, match=r"twist \(Twist\)"):
         open_subject(str(path), (), (), ())
     result = CliRunner().invoke(cli, ["export", str(path), "--to", "python", "-o", str(tmp_path / "made.py")])

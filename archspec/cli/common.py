@@ -152,6 +152,14 @@ def open_spec(spec: str, changes: Sequence[str], limits: Sequence[str], allow: S
     return load(spec, changes=changes, limits=read_limits(limits), allow=allow)
 
 
+def open_network(spec: str, changes: Sequence[str], limits: Sequence[str], allow: Sequence[Path]) -> Architecture:
+    """The same of a command that needs a network, not a library of blocks. Raises SpecError."""
+    network = open_spec(spec, changes, limits, allow)
+    if network.document.spec.layers is None:
+        raise failure(f"{spec} is a library of blocks without layers")
+    return network
+
+
 def open_for_file(
     spec: str, changes: Sequence[str], limits: Sequence[str], allow: Sequence[Path], output: Path | None, force: bool
 ) -> tuple[Architecture, Path]:

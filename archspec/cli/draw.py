@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.cli.common import failure, is_saved_model, open_saved_model, open_spec, print_json, spec_argument
+from archspec.cli.common import (
+    failure,
+    is_saved_model,
+    open_network,
+    open_saved_model,
+    print_json,
+    run_errors,
+    subject_argument,
+)
 
 if TYPE_CHECKING:
     from archspec.draw.rewritten import Marks
@@ -37,7 +45,7 @@ class _Draw(click.Command):
 
 
 @click.command("draw", cls=_Draw)
-@spec_argument
+@subject_argument
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Default: NAME.svg"
 )
@@ -65,7 +73,7 @@ class _Draw(click.Command):
 @click.option("--report", is_flag=True, help="Print nodes, size, smallest text, overlaps instead of drawing.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 def command(
-    spec: str, changes: tuple[str, ...], output: Path | None, format: str | None,
+    subject: str, changes: tuple[str, ...], output: Path | None, format: str | None,
     optimized: Level | None, report: bool, as_json: bool,
     limits: tuple[str, ...], allow: tuple[Path, ...], **given: Any,
 ) -> None:  # fmt: skip
@@ -77,6 +85,7 @@ def command(
         archspec draw resnet.yaml --level block:bottleneck      one block
         archspec draw unet.yaml --report                        what the figure measures
         archspec draw model.keras -o model.html                 a Keras model, its repeats found
+        archspec draw runs/resnet-001                           what a run trained
         archspec draw resnet.yaml --optimized                   what `archspec optimize` makes of it
 
     Formats: pdf, svg and png (300 dots an inch); tikz (.tex, compiles alone); dot; mermaid (.mmd, for READMEs); html
@@ -84,8 +93,8 @@ def command(
     blocks, parameters, MACs). PDF, SVG, PNG and TikZ need Graphviz; without it .dot and .mmd are written instead
     (`archspec doctor` says whether it is there).
 
-    The options may also stand under `draw:` in the spec; those given here win. Of a .keras file only the description of
-    its layers is read: no code in it is run, and classes that Keras does not know are drawn by their names.
+    The options may also stand under `draw:` in the spec; those given here win. Of a .keras or .h5 file only the
+    description of its layers is read: no code in it is run, and classes that Keras does not know are drawn by name.
 
     A file appears whole or not at all. The exit code is 0 if the picture was written, 1 if not, and 2 if the command
     was used wrongly.
@@ -94,7 +103,7 @@ def command(
     from archspec.draw.formats import EXTENSIONS
     from archspec.draw.report import to_json
 
-    drawn = _opened(spec, changes, limits, allow)
+    drawn = _opened(subject, changes, limits, allow)
     if optimized is not None:
         drawn = _optimized(drawn, optimized)
     chosen = {key: value for key, value in given.items() if value not in (None, ())}
@@ -123,19 +132,26 @@ class _Drawn:
     marks: Marks = field(default_factory=dict)
 
 
-def _opened(spec: str, changes: tuple[str, ...], limits: tuple[str, ...], allow: tuple[Path, ...]) -> _Drawn:
-    """What a spec or a saved model describes. Raises SpecError."""
-    if not is_saved_model(spec):
-        network = open_spec(spec, changes, limits, allow)
+def _opened(subject: str, changes: tuple[str, ...], limits: tuple[str, ...], allow: tuple[Path, ...]) -> _Drawn:
+    """What a spec, a run or a saved model describes. Raises SpecError."""
+    from archspec.cli.subject import check_use
+
+    check_use(subject, changes, limits, allow)
+    if Path(subject).is_dir():
+        from archspec.train.runs import open_run
+
+        with run_errors():
+            _, network = open_run(Path(subject), changes)
+        return _Drawn(network.name, network.graph, network.drawing)
+    if not is_saved_model(subject):
+        network = open_network(subject, changes, limits, allow)
         return _Drawn(network.name, network.graph, network.drawing)
     from archspec.importing import unknown
 
-    if changes:
-        raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
-    graph = open_saved_model(spec, limits)
+    graph = open_saved_model(subject, limits)
     if classes := unknown(graph):
         click.echo(f"drawn by name alone, weights and MACs not known: {', '.join(classes)}", err=True)
-    return _Drawn(Path(spec).stem, graph)
+    return _Drawn(Path(subject).stem, graph)
 
 
 def _optimized(drawn: _Drawn, level: Level) -> _Drawn:

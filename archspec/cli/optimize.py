@@ -15,8 +15,11 @@ from archspec.cli.passes import also_option, chosen_passes
 if TYPE_CHECKING:
     from archspec.cli.subject import Subject
     from archspec.export.refused import Proven
+    from archspec.graph.ir import Graph
     from archspec.optimize.driver import Optimized
     from archspec.optimize.rewrite import Level, Pass
+
+_TOLD = 3  # layers that a line names
 
 
 @click.command("optimize")
@@ -58,19 +61,20 @@ def command(
     from archspec.optimize.explain import report
 
     wanted = chosen_passes(level, passes, skip, also)
+    check = not explain and output is not None if verify is None else verify
+    _check_use(explain, check, tolerance, output, force)
     if output is not None:
-        _check_output(output, force, explain)
+        check_target(output, force)
     opened = open_subject(subject, changes, limits, allow, weights=not explain, around=True)
-    check = output is not None if verify is None else verify
-    if explain or not (check or output):
+    if not (check or output):
         done = _planned(opened, level, wanted)
     else:
         done = _made(opened, level, wanted, check, tolerance, output)
     told = report(opened.graph, done.optimized, level)
     if as_json:
-        print_json({**told.to_json(), **done.to_json()})
+        print_json({**told.to_json(), **_uncounted_json(opened.graph), **done.to_json()})
     else:
-        click.echo(told.to_text() + done.to_text(), nl=False)
+        click.echo(told.to_text() + _uncounted_text(opened.graph) + done.to_text(), nl=False)
     if output is not None:
         click.echo(f"{output} written", err=True)
 
@@ -96,12 +100,34 @@ class Done:
         return {"verified": verified, "refused": [{"pass": n, "error": p.error, "why": str(p)} for n, p in refused]}
 
 
-def _check_output(output: Path, force: bool, explain: bool) -> None:
-    if explain:
+def _check_use(explain: bool, check: bool, tolerance: float | None, output: Path | None, force: bool) -> None:
+    """No option is given that would not be heeded. Raises UsageError."""
+    if explain and output is not None:
         raise click.UsageError("--explain writes nothing, so it does not go with -o")
-    if output.suffix != ".keras":
+    if explain and check:
+        raise click.UsageError("--explain builds nothing, so it does not go with --verify")
+    if tolerance is not None and not check:
+        raise click.UsageError("--tolerance is that of the comparison: it takes --verify or -o")
+    if force and output is None:
+        raise click.UsageError("--force replaces a file: it takes -o")
+    if output is not None and output.suffix != ".keras":
         raise click.UsageError(f"optimised networks are saved as .keras files, got {output}")
-    check_target(output, force)
+
+
+def _uncounted_json(graph: Graph) -> dict[str, Any]:
+    from archspec.importing.layers import Foreign
+
+    found = [name for name, node in graph.nodes.items() if isinstance(node.layer, Foreign)]
+    return {"not_counted": found} if found else {}
+
+
+def _uncounted_text(graph: Graph) -> str:
+    """That the figures lack the layers of a saved model that the catalogue does not know."""
+    names: list[str] = _uncounted_json(graph).get("not_counted", [])
+    if not names:
+        return ""
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return f"\nParameters and MACs are without those of {', '.join(names[:_TOLD])}{more}, left as they are.\n"
 
 
 def _planned(opened: Subject, level: Level, passes: Sequence[Pass]) -> Done:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.cli.common import failure, open_spec, print_json, spec_argument
+from archspec.cli.common import failure, open_network, print_json, spec_argument
 
 if TYPE_CHECKING:
     from archspec.train.machine import Throughput
@@ -43,7 +43,9 @@ def command(
     from archspec.train.plan_text import plan_json, plan_text
     from archspec.train.sections import sections
 
-    network = open_spec(spec, changes, limits, allow)
+    if flops and measure:
+        raise click.UsageError("--flops says what --measure would find out: give one of them")
+    network = open_network(spec, changes, limits, allow)
     run = sections(network.document).run
     try:
         room = read_bytes(memory) if memory else memory_bytes(run.devices, expected_backend(run.backend))
@@ -51,6 +53,9 @@ def command(
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     found = estimate(network.document, network.graph, batch_size, room, remat)
+    if remat and not found.blocks:
+        why = "it fits as it is" if found.training_bytes <= room else "no block of it would take less"
+        click.echo(f"nothing is rematerialised: {why}", err=True)
     if as_json:
         print_json(plan_json(found, room, speed))
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.cli.common import failure, is_saved_model, note_unfinished, open_spec, read_limits, run_errors
+from archspec.cli.common import failure, is_saved_model, note_unfinished, open_network, read_limits, run_errors
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
@@ -77,18 +77,26 @@ def open_subject(
     Without `weights` a run needs none. `around`: layers of a saved model that the catalogue does not know are told, and
     others stand for them in the graph; else they are a failure.
     """
+    check_use(reference, changes, limits, allow)
     if is_saved_model(reference):
-        if changes:
-            raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
         return _saved(Path(reference), limits, around)
     if Path(reference).is_dir():  # which is told where it is no run
         return _trained(Path(reference), changes, weights)
-    made = open_spec(reference, changes, limits, allow)
+    made = open_network(reference, changes, limits, allow)
     spec = made.document.spec
-    if spec.layers is None:
-        raise failure(f"{reference} is a library of blocks without layers")
     about = f"{made.name}: {spec.description}" if spec.description else made.name
     return Subject(made.name, made.graph, f"{about}\n\n{spec.source}" if spec.source else about, made)
+
+
+def check_use(reference: str, changes: Sequence[str], limits: Sequence[str], allow: Sequence[Path]) -> None:
+    """Raises UsageError for what would not be heeded of a saved model, or of a run."""
+    saved, run = is_saved_model(reference), Path(reference).is_dir()
+    if saved and changes:
+        raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
+    if run and not saved and limits:
+        raise click.UsageError("a run keeps the limits that it was trained with: --limit does not go with it")
+    if allow and (saved or run):
+        raise click.UsageError(f"--allow is for the files that a spec uses: {reference} uses none")
 
 
 def _trained(path: Path, changes: Sequence[str], weights: bool) -> Subject:

@@ -54,8 +54,6 @@ def member_bytes(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
 
 def read_config(path: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """The config in a `.keras` file. Raises ImportFailed."""
-    if is_hdf5(path):
-        raise ImportFailed(f"{path} is an HDF5 file: load it in Keras and save it as .keras")
     text = _member(path, CONFIG, f"the config in {path}", most_bytes)
     if text is None:
         raise ImportFailed(f"{path} has no {CONFIG}: it is no Keras model")

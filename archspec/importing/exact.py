@@ -79,7 +79,8 @@ def _validated(cls: type[Layer], arguments: dict[str, Any]) -> Layer:
         needed = {key: message for key, message in wrong.items() if not _OF_TRAINING.search(key)}
         if needed or not wrong:
             key, message = next(iter(needed.items()), ("", error.errors()[0]["msg"]))
-            text = repr(arguments.get(key))
+            given = arguments.get(key)
+            text = next(iter(given), "") if isinstance(given, Mapping) else repr(given)  # an object by its class alone
             said = f"{key} {text if len(text) <= 80 else text[:77] + '...'}: " if key else ""
             raise Unknown(f"{said}{message[:1].lower()}{message[1:]}") from None
     return _validated(cls, {key: value for key, value in arguments.items() if key not in wrong})

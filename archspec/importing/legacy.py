@@ -11,15 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Graph
-from archspec.importing.archive import MOST_BYTES, ImportFailed, parse_config
+from archspec.importing.archive import MOST_BYTES, ImportFailed, is_hdf5, parse_config, read_config
 from archspec.importing.calls import text
-from archspec.importing.stored import inside, listed_names, need_room, weight
+from archspec.importing.stored import hdf5_file, inside, listed_names, need_room, weight
 from archspec.layers.base import WeightSpec
 
 if TYPE_CHECKING:
     import h5py
 
     from archspec.importing.stored import Array
+
+
+def model_config(path: str | Path) -> dict[str, Any]:
+    """The config of a model in a file of either format. Raises ImportFailed."""
+    if not is_hdf5(path):
+        return read_config(path)
+    with hdf5_file(path, str(path)) as file:
+        return legacy_config(file, path)
 
 
 def legacy_config(file: h5py.File, path: str | Path) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use, as_tuple
-from archspec.importing.archive import ImportFailed, parse_config, read_config
+from archspec.importing.archive import ImportFailed, parse_config
 from archspec.importing.calls import Call, calls_of, drop_computed_masks, flat, is_model, options, tensors, text
 from archspec.importing.exact import Unknown
 from archspec.importing.layers import Tensor, catalogued, foreign, operation, writable
+from archspec.importing.legacy import model_config
 from archspec.importing.repeats import Place, scopes
 from archspec.language.limits import Limits, over
 from archspec.layers.base import Layer, group_inputs, tensor_parameters
@@ -25,8 +26,8 @@ Bound = tuple[Layer, tuple[str, ...], tuple[TensorType, ...]]
 
 
 def load_keras(path: str | Path, limits: Limits = Limits()) -> Graph:
-    """The graph of a `.keras` file. Raises ImportFailed."""
-    return imported(read_config(path), limits)
+    """The graph of a `.keras` or `.h5` file. Raises ImportFailed."""
+    return imported(model_config(path), limits)
 
 
 def from_model(model: Any, limits: Limits = Limits()) -> Graph:

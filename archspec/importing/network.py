@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archspec.graph.ir import Edge, Graph, Node, Origin, Use
-from archspec.importing.archive import ImportFailed, is_hdf5, read_config, read_vocabulary
+from archspec.importing.archive import ImportFailed, is_hdf5, read_vocabulary
 from archspec.importing.calls import Call, calls_of, flat, is_keras_model, is_model, tensors
 from archspec.importing.exact import Unknown
 from archspec.importing.layers import foreign, writable
-from archspec.importing.legacy import legacy_config, legacy_weights
+from archspec.importing.legacy import legacy_config, legacy_weights, model_config
 from archspec.importing.masks import drop_implicit
 from archspec.importing.model import UNKNOWN, Reader, argument_edges, bound_parameters, named_edges, outputs_of
 from archspec.importing.places import layer_places
@@ -85,13 +85,9 @@ def opaque(path: str | Path, limits: Limits = Limits()) -> tuple[Opaque, ...]:
 
 def read_exactly(path: str | Path, limits: Limits = Limits()) -> tuple[Graph, ExactReader]:
     """The graph, and the reader, which knows more of it."""
-    if is_hdf5(path):
-        reader = ExactReader(limits, lambda place: None)
-        with hdf5_file(path, str(path)) as file:
-            config = legacy_config(file, path)
-        return reader.read(config), reader
-    reader = ExactReader(limits, lambda place: read_vocabulary(path, place))
-    return reader.read(read_config(path)), reader
+    old = is_hdf5(path)
+    reader = ExactReader(limits, lambda place: None if old else read_vocabulary(path, place))
+    return reader.read(model_config(path)), reader
 
 
 class ExactReader(Reader):
@@ -146,7 +142,8 @@ class ExactReader(Reader):
         return calls, ends, results
 
     def places(self, calls: Sequence[Call]) -> Mapping[Call, tuple[tuple[str, ...], tuple[Use, ...], str]]:
-        """Keras's own names; a layer's further calls are numbered past them."""
+        """Keras's own names; a layer's further calls are numbered past them. A dot parts scopes, but is none of a
+        model's name inside another (mobilenetv2_1.00_224)."""
         taken = {_name(call.layer) for call in calls}
         found = {}
         for call in calls:
@@ -154,7 +151,7 @@ class ExactReader(Reader):
             while call.index and name in taken:
                 name, number = f"{_name(call.layer)}_{number}", number + 1
             taken.add(name)
-            *scope, last = name.split(".")
+            *scope, last = [name.replace(".", "_")] if is_keras_model(call.data) else name.split(".")
             found[call] = tuple(scope), tuple(Use("group", part, None) for part in scope), last
         return found
 

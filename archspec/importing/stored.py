@@ -88,8 +88,9 @@ def weight(file: h5py.File, path: str, spec: WeightSpec, name: str) -> Array:
     array = array_of(dataset, name)
     wanted = numpy_dtype(spec.dtype)
     if array.dtype != wanted:
-        if not (_is_float(array) and "float" in spec.dtype) and array.dtype.kind not in "iub":
-            raise ImportFailed(f"the weight {name} is {array.dtype} in the file, its layer needs {spec.dtype}")
+        if _is_float(array) != ("float" in spec.dtype):  # whole numbers for floats are those of a quantised layer
+            told = f"the weight {name} is {array.dtype} in the file, its layer needs {spec.dtype}"
+            raise ImportFailed(told + (": the layer was quantised" if array.dtype.kind in "iu" else ""))
         array = array.astype(wanted)
     return array
 

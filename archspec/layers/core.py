@@ -156,36 +156,37 @@ class EinsumDense(Layer):
 
     def infer(self, inputs: TensorType) -> TensorType:
         output, lengths = self._analyse(inputs)
-        unknown = [letter for letter in self._letters()[1] if lengths[letter] is None]
+        unknown = [letter for letter in self.letters()[1] if lengths[letter] is None]
         if unknown:
             raise ShapeError(f"EinsumDense {self.equation} needs a known length for {unknown[0]!r}, got {inputs}")
         return TensorType(output, self.output_dtype)
 
     def weights(self, inputs: TensorType) -> tuple[WeightSpec, ...]:
-        _, kernel_letters, result = self._letters()
+        _, kernel_letters, result = self.letters()
         _, lengths = self._analyse(inputs)
         kernel = tuple(known(lengths[letter]) for letter in kernel_letters)
         weights = [self.weight("kernel", *kernel, trainable=not self.lora_rank)]
         if self.bias_axes is not None:
             first = min(map(result.index, self.bias_axes))
             bias = [known(lengths[letter]) if letter in self.bias_axes else 1 for letter in result[first:]]
-            elided = inputs.rank + 1 - len(self._letters()[0]) if self.equation.endswith("...") else 0
+            elided = inputs.rank + 1 - len(self.letters()[0]) if self.equation.endswith("...") else 0
             weights.append(self.weight("bias", *bias, *(1,) * elided))
         return (*weights, *_lora("kernel", kernel, self.lora_rank))
 
     def macs(self, inputs: TensorType) -> int:
-        given, kernel, _ = self._letters()
+        given, kernel, _ = self.letters()
         _, lengths = self._analyse(inputs)
         return inputs.size * prod(known(lengths[letter]) for letter in sorted(set(kernel) - set(given)))
 
-    def _letters(self) -> tuple[str, str, str]:
+    def letters(self) -> tuple[str, str, str]:
+        """Those of the input, of the kernel and of the output, without the ellipsis."""
         match = _EQUATION.fullmatch(self.equation)
         assert match
         return match[2], match[4], match[6]
 
     def _analyse(self, inputs: TensorType) -> tuple[Shape, Mapping[str, int | None]]:
         """The output's shape, and the length of each letter; the batch is an unknown length of its own."""
-        given, _, result = self._letters()
+        given, _, result = self.letters()
         left, right = self.equation.startswith("..."), self.equation.endswith("...")
         elided = inputs.rank + 1 - len(given)
         if elided < 0 or (elided and not (left or right)):

@@ -29,6 +29,11 @@ class Affine:
     scale: Floats
     shift: Floats
 
+    def repeated(self, channels: int) -> Affine:
+        """For as many channels, which are those of several places one after the other."""
+        times = channels // self.scale.size
+        return self if times == 1 else Affine(np.tile(self.scale, times), np.tile(self.shift, times))
+
     def apply(self, x: Floats) -> Floats:
         return self.scale * x + self.shift
 

@@ -13,6 +13,7 @@ from archspec.layers.conv import Conv1D, Conv2D, Conv3D
 from archspec.layers.convolution import Convolution
 from archspec.layers.core import Activation, Dense, EinsumDense
 from archspec.layers.global_pooling import GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D
+from archspec.layers.images import Image, Resized
 from archspec.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -69,6 +70,11 @@ POINTWISE = RISING | {
     "gelu", "hard_shrink", "hard_silu", "hard_swish", "mish", "silu", "soft_shrink", "sparse_plus", "sparse_sigmoid",
     "swish", "tanh_shrink",
 }  # fmt: skip
+
+
+def augments(layer: Layer) -> bool:
+    """Whether a layer changes images at random: those of Keras do so in training only, but for crops."""
+    return isinstance(layer, Image) and not isinstance(layer, Resized) and "seed" in type(layer).model_fields
 
 
 def activation_of(layer: Layer) -> str | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from archspec.layers.base import Layer
 from archspec.layers.evaluator import parse
@@ -212,25 +214,53 @@ def _axis(tree: ast.expr) -> int | None:
 
 @dataclass(frozen=True)
 class Product:
-    """`scaled`, times the tensor `factor` or a number; `added` is the tensor beside it in a sum."""
+    """`scaled`, times the tensor `factor` or a number, and `offset`; `added` is the tensor beside it in a sum."""
 
     scaled: str
     factor: str | None = None
     number: float = 1.0
     added: str | None = None
+    offset: float = 0.0
 
 
 @cache
 def product(expression: str) -> Product | None:
     """How a formula scales a tensor; None for other formulas."""
     added: str | None = None
-    tree = parse(expression)
+    tree, offset = _shifted(_Operators().visit(deepcopy(parse(expression))))
     match tree:
         case ast.BinOp(ast.Name(one), ast.Mult(), ast.Name(other)):
-            return Product(one, other)
+            return None if offset else Product(one, other)
         case ast.BinOp(ast.Name(name), ast.Add(), rest) | ast.BinOp(rest, ast.Add(), ast.Name(name)):
             added, tree = name, rest
     match _scaled(tree):
-        case ast.Name(name), number if not isinstance(tree, ast.Name):
-            return Product(name, None, number, added)
+        case ast.Name(name), number if (offset or not isinstance(tree, ast.Name)) and not (offset and added):
+            return Product(name, None, number, added, offset)
     return None
+
+
+class _Operators(ast.NodeTransformer):
+    """`true_divide(x, 255.0)`, as saved models have it, as `x / 255.0`."""
+
+    KINDS: ClassVar[Mapping[str, type[ast.operator]]] = {
+        "add": ast.Add, "subtract": ast.Sub, "multiply": ast.Mult, "divide": ast.Div, "true_divide": ast.Div,
+    }  # fmt: skip
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(ast.Name(name), [left, right], []) if name in self.KINDS:
+                return ast.BinOp(left, self.KINDS[name](), right)
+        return node
+
+
+def _shifted(tree: ast.expr) -> tuple[ast.expr, float]:
+    """What a number is added to, and the number."""
+    match tree:
+        case ast.BinOp(left, ast.Add(), right):
+            for one, other in ((left, right), (right, left)):
+                if (number := _constant(one)) is not None:
+                    return other, number
+        case ast.BinOp(left, ast.Sub(), right) if (number := _constant(right)) is not None:
+            return left, -number
+    return tree, 0.0

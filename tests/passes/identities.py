@@ -1,6 +1,8 @@
 """Cases of the pass `identities`."""
 
 from archspec.graph.ir import Edge, Graph
+from archspec.layers import catalogue
+from archspec.layers.images import Image
 from archspec.optimize.passes.identities import Identities
 from archspec.optimize.rewrite import Rewrite
 from tests.graphs import LayerLike
@@ -14,6 +16,11 @@ def amid(*layers: LayerLike, shape: tuple[int | None, ...] = (6, 6, 4)) -> Graph
     return chain(shape, {"Activation": "tanh"}, *layers, DENSE)
 
 
+AUGMENTATIONS = [
+    {cls.__name__: cls.EXAMPLES[0].arguments}
+    for cls in catalogue().values()
+    if issubclass(cls, Image) and "seed" in cls.model_fields and cls.__name__ != "RandomCrop"
+]
 CASES = (
     *(Case(f"{kind} of one", amid(kind), 1) for kind in ("Add", "Average", "Concatenate", "Maximum", "Multiply")),
     *(
@@ -44,6 +51,7 @@ CASES = (
     Case("the network's result", chain((4, 3), DENSE, "Identity"), 1),
     Case("the whole network", chain((4, 3), {"Activation": "linear"}), 1),
     Case("in training", amid({"Dropout": 0.0}, {"Dropout": 0.5}, {"GaussianNoise": 0.1}, "Identity"), 2, "training"),
+    Case("random changes of images", amid(*AUGMENTATIONS, shape=(8, 8, 3)), len(AUGMENTATIONS)),
     Case("masks go on", chain((4,), {"Embedding": {"input_dim": 9, "output_dim": 3, "mask_zero": True}},
                               {"Dropout": 0.1}, {"LSTM": 3}, dtype="int32"), 1),
 )  # fmt: skip
@@ -52,6 +60,9 @@ REFUSALS = (
     Refusal("integers made floats", chain((3,), {"Add": {}}, DENSE, dtype="int32"), "it makes"),
     Refusal("dropout in training", amid({"Dropout": 0.5}), level="training"),
     Refusal("a penalty in training", amid({"ActivityRegularization": {"l2": 0.1}}), level="training"),
+    Refusal("a random crop", amid({"RandomCrop": {"height": 4, "width": 4}})),
+    Refusal("flips in training", amid("RandomFlip"), level="training"),
+    Refusal("a change of images", amid("AutoContrast")),
     Refusal("a stride", amid({"MaxPooling2D": {"pool_size": 1, "strides": 2}})),
     Refusal("two unknown lengths", amid({"Reshape": [-1, 4]}, shape=(None, 4, 4))),
     Refusal(

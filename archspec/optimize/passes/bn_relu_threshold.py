@@ -32,7 +32,8 @@ class BnReluThreshold(Pass):
     for three. With `mixed` also where a gamma may be negative: that takes both comparisons, which was no faster.
 
     Precondition: only the relu reads the normalisation, of the channels; what reads the relu is linear and pads
-    nothing, with averages over places at most between; no result is an output or a named tensor; no weights are shared.
+    nothing, with averages over places and reshapes at most between; no result is an output or a named tensor; no
+    weights are shared.
     """
 
     mixed: bool = False
@@ -57,8 +58,8 @@ class BnReluThreshold(Pass):
         ends = linear.ends(draft, node.name)
         if isinstance(ends, Skip):
             return ends
-        readers, means = ends
-        return replace(_rewrite(draft, norm, node, readers, highest), alters=means)
+        readers, between = ends
+        return replace(_rewrite(draft, norm, node, readers, highest), alters=between)
 
 
 def _rewrite(draft: Draft, norm: Node, relu: Node, readers: Sequence[Node], highest: float) -> Rewrite:
@@ -87,7 +88,7 @@ def _against(draft: Draft, norm: Node, relu: Node) -> str | None:
     assert isinstance(norm.layer, BatchNormalization)
     given = draft.input_types(norm)[0]
     if not linear.on_channels(norm.layer, given):
-        return f"it normalises axis {norm.layer.axis}, not the channels"
+        return f"it normalises axis {norm.layer.axis}, which is not the last"
     if not given == norm.outputs[0] == relu.outputs[0]:
         return f"{norm.name} makes {norm.outputs[0]} of {given}, {relu.name} makes {relu.outputs[0]}"
     return draft.open(norm.name)

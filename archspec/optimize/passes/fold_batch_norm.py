@@ -118,7 +118,7 @@ def _against(draft: Draft, layer: Node, norm: Node) -> str | None:
     if linear.adapted(layer.layer):
         return f"{layer.name} has a low-rank update beside its kernel"
     if not linear.on_channels(norm.layer, draft.input_types(norm)[0]):
-        return f"it normalises axis {norm.layer.axis}, not the channels"
+        return f"it normalises axis {norm.layer.axis}, which is not the last"
     if layer.outputs != norm.outputs:
         return f"{layer.name} gives {layer.outputs[0]}, {norm.name} makes {norm.outputs[0]} of it"
     return draft.open(layer.name)

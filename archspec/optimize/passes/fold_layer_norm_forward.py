@@ -10,7 +10,7 @@ import numpy as np
 
 from archspec.graph.ir import Edge, Node
 from archspec.layers.base import WeightSpec
-from archspec.layers.core import Dense
+from archspec.layers.core import Dense, EinsumDense
 from archspec.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from archspec.layers.normalization import LayerNormalization
 from archspec.optimize import algebra, linear
@@ -18,6 +18,7 @@ from archspec.optimize.draft import Draft
 from archspec.optimize.network import Array, Weights
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
+Projection = Dense | EinsumDense
 Attention = MultiHeadAttention | GroupQueryAttention
 Specs = Sequence[WeightSpec]
 
@@ -26,8 +27,8 @@ Specs = Sequence[WeightSpec]
 class FoldLayerNormForward(Pass):
     """W · (gamma · z + beta) + b = (W · gamma) · z + (b + W · beta), z being the input with mean 0 and variance 1.
 
-    Into Dense layers and the projections of attention. Keras takes three more steps over the whole tensor with gamma
-    and beta than without.
+    Into Dense layers, EinsumDense layers of the last axis and the projections of attention. Keras takes three more
+    steps over the whole tensor with gamma and beta than without.
 
     Precondition: the normalisation is of the last axis; every reader is such a layer; the result is no output and no
     named tensor; no weights are shared.
@@ -43,7 +44,7 @@ class FoldLayerNormForward(Pass):
         readers = draft.readers(node.name)
         if not isinstance(norm, LayerNormalization) or not (norm.scale or norm.center):
             return None
-        if not any(isinstance(n.layer, Attention | Dense) for n in readers):
+        if not any(isinstance(n.layer, Attention | Projection) for n in readers):
             return None
         reason = _against(draft, node, readers)
         if reason:
@@ -76,9 +77,9 @@ def _against(draft: Draft, norm: Node, readers: Sequence[Node]) -> str | None:
         return draft.open(norm.name)
     roles: dict[str, dict[str, bool]] = {}
     for reader in readers:
-        if not isinstance(reader.layer, Attention | Dense):
+        if not isinstance(reader.layer, Attention | Projection) or not _of_last(reader.layer):
             return f"{reader.name} reads it, which is no linear layer that could take it"
-        if isinstance(reader.layer, Dense) and linear.adapted(reader.layer):
+        if isinstance(reader.layer, Projection) and linear.adapted(reader.layer):
             return f"{reader.name} has a low-rank update beside its kernel"
         if any(p not in ("inputs", *_FED.values()) for e, p in _reads(reader) if e == Edge(norm.name)):
             return f"{reader.name} reads it as something else than what it projects"
@@ -86,6 +87,10 @@ def _against(draft: Draft, norm: Node, readers: Sequence[Node]) -> str | None:
         if roles.setdefault(reader.shares or reader.name, role) != role:
             return f"{reader.name} uses weights of {reader.shares or reader.name} for something else"
     return None
+
+
+def _of_last(layer: Attention | Projection) -> bool:
+    return not isinstance(layer, EinsumDense) or linear.maps_last(layer)
 
 
 _FED = {"query": "query", "gate": "query", "key": "key", "value": "value"}  # the parameter that a projection reads
@@ -117,7 +122,7 @@ def _before(
 
 def _sees(node: Node, norm: Node, projection: str) -> bool:
     """Whether a kernel maps the normalisation's result: a Dense layer's only one, and projections of what they read."""
-    if isinstance(node.layer, Dense):
+    if isinstance(node.layer, Projection):
         return True
     reads = {parameter: edge for edge, parameter in _reads(node)}
     parameter = _FED.get(projection)

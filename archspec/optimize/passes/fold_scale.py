@@ -1,7 +1,8 @@
-"""A scale of the channels into the linear layer before it."""
+"""A scale of the channels into the linear layer before it, or into those after it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,13 +10,13 @@ import numpy as np
 from archspec.graph.ir import Edge, Node
 from archspec.layers.formula import Formula
 from archspec.layers.merging import Add, Multiply
-from archspec.layers.preprocessing import Rescaling
+from archspec.layers.preprocessing import Normalization, Rescaling
 from archspec.layers.weight import Weight
-from archspec.optimize import linear
+from archspec.optimize import forward, linear
 from archspec.optimize.algebra import Affine, wide
 from archspec.optimize.draft import Draft
 from archspec.optimize.formulas import product
-from archspec.optimize.network import Weights
+from archspec.optimize.network import Array, Weights
 from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 
 
@@ -23,11 +24,15 @@ from archspec.optimize.rewrite import Answer, Pass, Rewrite, Skip, changed
 class FoldScale(Pass):
     """s · (W · x + b) + t = (s · W) · x + (s · b + t): a LayerScale, a Rescaling, a residual that is scaled down.
 
-    s is a weight of the channels or of all (`multiply`, or in a formula `x * gamma`), or numbers; of a formula
-    `x + 0.1 * y` the sum is left.
+    What no linear layer before it takes, as of an image that is scaled or normalised first, goes into those after it:
+    W · (s · x + t) + b = (W · s) · x + (b + W · t).
+
+    s is a weight of the channels or of all (`multiply`, or in a formula `x * gamma`), or numbers, as in a formula
+    `x / 127.5 - 1`; of a formula `x + 0.1 * y` the sum is left.
 
     Precondition: the linear layer has no activation; only the scale reads it, and it is no output and no named tensor;
-    the weight has no other reader; all compute in one dtype.
+    the weight has no other reader; all compute in one dtype. Forward: every reader is linear, and pads nothing unless
+    t is 0 (a border pixel would see it); not in float16, of whose range 1 / 255 takes too much.
     Source: Touvron et al. 2021, arXiv:2103.17239, section 2.1; Szegedy et al. 2016, arXiv:1602.07261, section 3.3.
     """
 
@@ -42,12 +47,13 @@ class FoldScale(Pass):
             return None
         before = draft.nodes[found.scaled.node]
         if not isinstance(before.layer, linear.Linear):
-            return None
+            return _forward(draft, node, found)
         reason = _against(draft, before, node, found)
         if reason:
-            return Skip(node.name, reason)
+            ahead = _forward(draft, node, found)
+            return ahead if isinstance(ahead, Rewrite) else Skip(node.name, reason)
         layer = before.layer
-        biased = layer.use_bias or found.offset is not None
+        biased = layer.use_bias or found.shifts
         new = replace(before, layer=changed(layer, use_bias=biased))
         channels = before.outputs[0].shape[-1]
         assert channels
@@ -62,6 +68,26 @@ class FoldScale(Pass):
         return Rewrite(takes, (new, found.rest), {}, folded, note=found.note(before))
 
 
+def _forward(draft: Draft, node: Node, found: _Scaling) -> Answer:
+    """Into the layers that read the scale."""
+    channels = node.outputs[0].shape[-1] if node.outputs[0].shape else None
+    if found.rest is not None or channels is None or not forward.read_linearly(draft, node):
+        return None
+    if node.outputs[0].dtype == "float16":
+        return Skip(node.name, "a scale of what is read takes too much of float16's range")
+    reason = draft.open(found.weight.name) if found.weight else None
+    if reason:
+        return Skip(node.name, reason)
+    return forward.into_readers(
+        draft,
+        node,
+        found.scaled,
+        lambda weights: found.affine(weights, channels),
+        shifts=found.shifts,
+        takes=(found.weight.name,) if found.weight else (),
+    )
+
+
 @dataclass(frozen=True)
 class _Scaling:
     """What a node scales, by how much, and what is left of the node: a sum, or nothing."""
@@ -71,9 +97,16 @@ class _Scaling:
     weight: Node | None = None
     number: float | tuple[float, ...] = 1.0
     offset: float | tuple[float, ...] | None = None
+    norm: Normalization | None = None
     rest: Node | None = None
 
+    @property
+    def shifts(self) -> bool:
+        return self.offset is not None or self.norm is not None
+
     def affine(self, weights: Weights, channels: int) -> Affine:
+        if self.norm:
+            return _normalized(self.norm, weights.get(self.node, ()), channels)
         scale = wide(weights[self.weight.name][0]).reshape(-1) if self.weight else np.asarray(self.number, float)
         shift = np.asarray(0.0 if self.offset is None else self.offset, float)
         return Affine(np.broadcast_to(scale, channels), np.broadcast_to(shift, channels))
@@ -87,6 +120,9 @@ def _scaling(draft: Draft, node: Node) -> _Scaling | None:
     if isinstance(layer, Rescaling):
         offset = layer.offset if np.any(layer.offset) else None
         return _Scaling(node.name, node.inputs[0], number=layer.scale, offset=offset)
+    if isinstance(layer, Normalization):
+        fits = _of_channels(layer, draft.input_types(node)[0].rank) and not node.shares and not draft.sharers(node.name)
+        return _Scaling(node.name, node.inputs[0], norm=layer) if fits else None
     if isinstance(layer, Multiply) and len(node.inputs) == 2:
         return _weighed(draft, node, *node.inputs)
     if not isinstance(layer, Formula):
@@ -98,7 +134,22 @@ def _scaling(draft: Draft, node: Node) -> _Scaling | None:
     if read.factor:
         return _weighed(draft, node, reads[read.scaled], reads[read.factor])
     rest = _sum(node, reads[read.added], reads[read.scaled]) if read.added else None
-    return _Scaling(node.name, reads[read.scaled], number=read.number, rest=rest)
+    return _Scaling(node.name, reads[read.scaled], number=read.number, offset=read.offset or None, rest=rest)
+
+
+def _of_channels(layer: Normalization, rank: int) -> bool:
+    """Whether it scales each channel alike at all places, or all channels alike."""
+    if layer.invert:
+        return False
+    return layer.axis in (-1, rank, (-1,), (rank,)) or (layer.axis is None and layer.mean is not None)
+
+
+def _normalized(layer: Normalization, weights: Sequence[Array], channels: int) -> Affine:
+    """(x - mean) / max(√variance, ε), with Keras's ε, by what is given or was learnt."""
+    given = weights[:2] if layer.mean is None else (np.asarray(layer.mean), np.asarray(layer.variance))
+    mean, variance = (np.broadcast_to(wide(each).reshape(-1), channels) for each in given)
+    scale = 1 / np.maximum(np.sqrt(variance), 1e-7)
+    return Affine(scale, -mean * scale)
 
 
 def _weighed(draft: Draft, node: Node, one: Edge, other: Edge) -> _Scaling | None:

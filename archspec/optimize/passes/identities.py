@@ -20,6 +20,7 @@ from archspec.optimize.facts import (
     MAX_POOLINGS,
     NOISES,
     PADDINGS,
+    augments,
     axes,
     strides,
 )
@@ -33,9 +34,9 @@ JOINS = (Add, Average, Concatenate, Maximum, Minimum, Multiply)
 class Identities(Pass):
     """Takes layers away that give what they are given.
 
-    Dropout and noise of rate 0, and at the level `inference` of any rate; linear activations; reshapes to the same
-    shape and permutations of nothing; pads and crops of nothing; enlarging and pooling by 1; joins of one
-    tensor; casts to the same dtype.
+    Dropout and noise of rate 0, and at the level `inference` of any rate, as well as random changes of images; linear
+    activations; reshapes to the same shape and permutations of nothing; pads and crops of nothing; enlarging and
+    pooling by 1; joins of one tensor; casts to the same dtype.
 
     Precondition: the result has the type of the input, its dtype too.
     """
@@ -60,6 +61,8 @@ def _gives_its_input(draft: Draft, node: Node) -> bool:
     layer = node.layer
     if isinstance(layer, NOISES):
         return draft.level == "inference" or silent(layer)
+    if augments(layer):
+        return draft.level == "inference"
     if isinstance(layer, Activation):
         return layer.activation == "linear"
     if isinstance(layer, Reshape | Flatten):  # with two unknown lengths, equal types may be different shapes

@@ -33,7 +33,7 @@ class NormAsDepthwise(Pass):
         if not isinstance(norm, BatchNormalization) or node.outputs[0].rank != 3:
             return None
         if not linear.on_channels(norm, draft.input_types(node)[0]):
-            return Skip(node.name, f"it normalises axis {norm.axis}, not the channels")
+            return Skip(node.name, f"it normalises axis {norm.axis}, which is not the last")
         if draft.type(node.inputs[0]) != node.outputs[0]:
             return Skip(node.name, f"it makes {node.outputs[0]} of {draft.type(node.inputs[0])}")
         layer = DepthwiseConv2D(kernel_size=1, dtype=norm.dtype)

@@ -100,7 +100,7 @@ def _term(draft: Draft, index: int, edge: Edge) -> Term:
 def _against(draft: Draft, node: Node) -> str:
     layer = node.layer
     if isinstance(layer, BatchNormalization) and not linear.on_channels(layer, draft.input_types(node)[0]):
-        return f"{node.name} normalises axis {layer.axis}, not the channels"
+        return f"{node.name} normalises axis {layer.axis}, which is not the last"
     if isinstance(layer, Kernel) and linear.adapted(layer):
         return f"{node.name} has a low-rank update beside its kernel"
     if draft.sharers(node.name):
