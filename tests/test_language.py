@@ -162,6 +162,8 @@ def test_no_text_makes_a_traceback(lines: list[str]) -> None:
                         ["Dense", "name", "from", "when", "repeat", "for", "units", "add", "layers", "expr", "let",
                          "reuse", "weight", "shape", "ops.sum"]), inner, max_size=3), max_leaves=12))  # fmt: skip
 @example({"ops.sum": {"name": None}})
+@example({"from": [], "ops.sum": None})
+@example({"from": {"name": ["x", "x"]}, "ops.sum": None})
 @settings(max_examples=250, deadline=None)
 def test_no_step_makes_a_traceback(step: Any) -> None:
     try:

@@ -6,6 +6,7 @@ The weights, biases and moving statistics of the original are random, and go int
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import os
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from archspec.weights import find_mapping, load, mappings, read
 
 start_keras()
 keras = pytest.importorskip("keras")
+gc.freeze()  # what stays anyway need not be looked through after each test
 
 SPECS = Path(__file__).parent.parent / "specs"
 INDEX: Mapping[str, str] = {

@@ -208,6 +208,9 @@ def operation(e: Elaborator, action: Action, name: str) -> Value:
     values = [given] if isinstance(given, Value) else list(given.values()) if isinstance(given, dict) else given
     if any(value is UNSET for value in values):
         e.tensor("x", step.mark, action.site)
+    if not values or any(isinstance(value, list) for value in values):
+        message = f"ops.{name} takes at least one tensor from here, and one for each argument"
+        return fail(e, Diagnostic("E305", message, step.mark.at("from").span, help="from: NAME"), action)
     flat: list[Value] = values
     inputs = [f"x{i + 1}" for i in range(len(flat))] if len(flat) > 1 else ["x"]
     arguments = e.value(named_arguments(step.value, formula.first_argument(name)), step.value_mark, action.site)
