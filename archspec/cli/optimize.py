@@ -58,10 +58,11 @@ def command(
     from archspec.optimize.explain import report
 
     wanted = chosen_passes(level, passes, skip, also)
+    check = output is not None if verify is None else verify
+    _check_options(bool(verify and explain), tolerance is not None and not check, force and output is None)
     if output is not None:
         _check_output(output, force, explain)
     opened = open_subject(subject, changes, limits, allow, weights=not explain, around=True)
-    check = output is not None if verify is None else verify
     if explain or not (check or output):
         done = _planned(opened, level, wanted)
     else:
@@ -94,6 +95,16 @@ class Done:
         proof, refused = self.proven.proof, self.proven.refused
         verified = {"holds": proof.holds, "error": proof.error, "tolerance": proof.tolerance}
         return {"verified": verified, "refused": [{"pass": n, "error": p.error, "why": str(p)} for n, p in refused]}
+
+
+def _check_options(explains_only: bool, tolerates_nothing: bool, replaces_nothing: bool) -> None:
+    """Nothing that is asked for is passed over in silence."""
+    if explains_only:
+        raise click.UsageError("--explain builds nothing, so it does not go with --verify")
+    if tolerates_nothing:
+        raise click.UsageError("--tolerance is for the comparison, which --verify or -o makes")
+    if replaces_nothing:
+        raise click.UsageError("--force replaces a file, which -o names")
 
 
 def _check_output(output: Path, force: bool, explain: bool) -> None:
