@@ -169,12 +169,15 @@ def test_a_network_that_was_optimised_is_compared_with_the_original(tmp_path: Pa
         export(replace(source, original=other.model), Python(), tmp_path / "made.py")
 
 
-def test_random_outputs_are_not_compared(tmp_path: Path) -> None:
+def drawing() -> Graph:
     builder = GraphBuilder("vae")
     x = builder.input("image", (6,))
     mean, spread = builder.apply({"Dense": 2}, x, name="mean"), builder.apply({"Dense": 2}, x, name="log_var")
-    graph = builder.graph(mean=mean, drawn=builder.apply("Sampling", mean, spread, name="drawn"))
-    exported = export(source_of(graph), Python(), tmp_path / "made.py")
+    return builder.graph(mean=mean, drawn=builder.apply("Sampling", mean, spread, name="drawn"))
+
+
+def test_random_outputs_are_not_compared(tmp_path: Path) -> None:
+    exported = export(source_of(drawing()), Python(), tmp_path / "made.py")
     assert exported.uncompared == ("drawn",)
     assert list(exported.errors) == ["mean"]
 
@@ -264,6 +267,44 @@ def test_tables_of_words_are_no_constants(tmp_path: Path) -> None:
         export(source_of(graph), formats()["litert"], tmp_path / "made.tflite")
 
 
+@pytest.mark.parametrize("name", ["litert", "openvino"])
+def test_what_is_drawn_anew_is_no_constant(name: str, tmp_path: Path) -> None:
+    if not installed(formats()[name]):
+        pytest.skip(f"{name} is not installed")
+    with pytest.raises(ExportFailed, match=r"cannot express drawn \(Sampling\): the state of what it draws") as caught:
+        export(source_of(drawing()), formats()[name], target(tmp_path, formats()[name]))
+    assert "savedmodel" in str(caught.value.help)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["savedmodel", "onnx", "litert", "openvino"])
+def test_sizes_that_keras_needs(name: str, tmp_path: Path) -> None:
+    if not installed(formats()[name]):
+        pytest.skip(f"{name} is not installed")
+    builder = GraphBuilder("free")
+    layer = {"UpSampling2D": {"interpolation": "bilinear"}}
+    enlarged = builder.apply(layer, builder.input("image", (None, None, 2)), name="up")
+    with pytest.raises(ExportFailed, match=r"cannot express up \(UpSampling2D\): Keras needs the sizes"):
+        export(source_of(builder.graph(enlarged)), formats()[name], target(tmp_path, formats()[name]))
+    assert not list(tmp_path.iterdir())
+
+
+def padded_words() -> Graph:
+    """Both ways over sequences with zeros in them, the second of results that the first gives under a mask."""
+    builder = GraphBuilder("padded_words")
+    table = {"Embedding": {"input_dim": 5, "output_dim": 4, "mask_zero": True}}
+    x = builder.apply(table, builder.input("tokens", (6,), "int32"))
+    both = {"Bidirectional": {"layer": {"LSTM": {"units": 3, "return_sequences": True}}}}
+    return builder.graph(builder.chain(x, both, {"Bidirectional": {"layer": {"GRU": 3}}}, {"Dense": 2}))
+
+
+def test_masks_backwards_where_steps_are_written_out(tmp_path: Path) -> None:
+    if not installed(formats()["litert"]):
+        pytest.skip("litert is not installed")
+    assert (random_inputs(padded_words(), 3)[0] == 0).any()
+    assert export(source_of(padded_words()), formats()["litert"], tmp_path / "made.tflite").error < 1e-4
+
+
 def test_loops_of_unknown_length(tmp_path: Path) -> None:
     if not installed(formats()["litert"]):
         pytest.skip("litert is not installed")
@@ -338,6 +379,7 @@ def test_a_keras_file_is_optimised_as_the_others_are(options: tuple[str, ...], k
         (("--to", "python", "-o", "missing/made.py"), "there is no folder"),
         (("--to", "python", "--int8"), "python is not written with int8"),
         (("--to", "keras", "--int8", "--tolerance", "1e-3"), "does not go with --int8"),
+        (("--to", "keras", "--examples", "9"), "they take --int8"),
         (("--to", "python", "-o", "/proc/made.py"), "cannot write /proc/made.py"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
-from archspec.export.functions import frozen_folder, unrolled
+from archspec.export.functions import backward_masks, frozen_folder, unrolled
 from archspec.optimize.network import Array, Network
 from archspec.start import quiet
 
@@ -43,6 +44,7 @@ def converted(source: Source) -> bytes:
 
     graph, model = source.graph, source.model
     steps = unrolled(graph)
+    masks = contextlib.nullcontext() if steps is None else backward_masks()
     if steps is not None:  # LiteRT's own operations have no loops over lists of tensors
         from archspec.build.weights import built
 
@@ -50,7 +52,7 @@ def converted(source: Source) -> bytes:
     if source.int8 and not source.samples:
         raise ExportFailed("integers are calibrated on examples, and there are none", "give the spec a data section")
     try:
-        with quiet(), frozen_folder(model, graph) as folder:
+        with quiet(), masks, frozen_folder(model, graph) as folder:
             converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
             if source.int8:
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]

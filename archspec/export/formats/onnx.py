@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
-from archspec.export.functions import frozen_serving, serving, signature
+from archspec.export.functions import frozen_serving, serving, signature, traced
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array
 from archspec.start import quiet
@@ -60,7 +60,7 @@ def _function(source: Source) -> Any:
     import tensorflow as tf
 
     serve = serving(source.model, source.graph)
-    held = serve.get_concrete_function().graph.external_captures
+    held = traced(serve, source.graph).graph.external_captures
     others = any(tensor.dtype != tf.resource for tensor in held)
     return frozen_serving(source.model, source.graph) if others else serve
 
