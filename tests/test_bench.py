@@ -19,6 +19,7 @@ from archspec.bench.measure import ALIKE, FEWEST, SETTLE, WARM, Cell, Measured, 
 from archspec.bench.variants import forms, how_to
 from archspec.build.weights import built
 from archspec.cli import cli
+from archspec.cli.bench import _ms
 from archspec.export.base import ExportFailed, Run, Source, formats
 from archspec.export.formats.keras import keras_run
 from archspec.export.samples import random_network
@@ -210,6 +211,20 @@ def test_the_command_with_forms(tmp_path: Path) -> None:
     result = bench(tmp_path, "--batch", "1", "--seconds", "0.01", "--runtimes", "function", "--json", "--forms")
     assert result.exit_code == 0, result.output
     assert [cell["variant"] for cell in json.loads(result.stdout)["cells"]] == ["original", "optimised"]
+
+
+def test_without_predict_on_batch_nothing_is_relative_to_it(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--batch", "1", "--seconds", "0.01", "--runtimes", "function", "--no-optimize")
+    assert result.exit_code == 0, result.output
+    titles, line, row = result.stdout.splitlines()[2:5]
+    assert titles.split() == ["batch", "1", "network", "median", "ms", "middle", "half", "examples/s"]
+    assert row.startswith("function   original ")
+    assert len(titles) == len(line) == len(row)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(12e-6, "0.012"), (0.00123, "1.23"), (1.5, "1500.00")])
+def test_milliseconds_of_small_networks_can_be_told_apart(seconds: float, text: str) -> None:
+    assert _ms(seconds) == text
 
 
 @pytest.mark.parametrize(
