@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import archspec
 from archspec.build.weights import built
 from archspec.cli import cli
 from archspec.export.base import ExportFailed, Format, Run, Source, blamed, formats
@@ -397,6 +398,24 @@ def inside(folder: Path) -> Any:
     return contextlib.chdir(folder)
 
 
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_python_ends_well(tmp_path: Path) -> None:
+    """HDF5 cannot write, and once Python ends, it writes again: so the exit code is that of a process."""
+    import subprocess
+    import sys
+
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))"
+    ignored = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)"
+    code = f"{limited}; {ignored}; from archspec.cli import run; run()"
+    text = "archspec: 1\nname: large\ninputs: {values: [300]}\nlayers: [Dense: 300]\n"
+    source_of(archspec.load(spec(tmp_path, text)).graph).model.save(tmp_path / "large.keras")
+    command = [sys.executable, "-c", code, "export", "large.keras", "--to", "python", "-o", "made.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot write made.py: File too large" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.yaml", "large.keras"]
+
+
 def test_what_is_there_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "made.py"
     path.write_text("mine")
@@ -431,8 +450,6 @@ def test_a_saved_model_is_read_as_data(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["litert", "keras"])
 def test_integers_keep_the_accuracy_of_a_run(name: str, tmp_path: Path) -> None:
-    import archspec
-
     if not installed(formats()[name]):
         pytest.skip(f"{name} is not installed")
     archspec.load(spec(tmp_path)).train(tmp_path / "run", quiet=True)
