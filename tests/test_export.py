@@ -306,6 +306,28 @@ def test_masks_backwards_where_steps_are_written_out(tmp_path: Path) -> None:
     assert export(source_of(padded_words()), formats()["litert"], tmp_path / "made.tflite").error < 1e-4
 
 
+def test_half_precision_is_told(tmp_path: Path) -> None:
+    if not installed(formats()["litert"]):
+        pytest.skip("litert is not installed")
+    builder = GraphBuilder("half")
+    x = builder.input("image", (8, 8, 2))
+    graph = builder.graph(builder.apply({"Conv2D": {"filters": 3, "kernel_size": 3, "dtype": "mixed_float16"}}, x))
+    with pytest.raises(ExportFailed, match="it has no Conv2D") as caught:
+        export(source_of(graph), formats()["litert"], tmp_path / "made.tflite")
+    assert "computes in float16" in str(caught.value.help)
+
+
+def test_integers_that_litert_makes_and_cannot_run(tmp_path: Path) -> None:
+    if not installed(formats()["litert"]):
+        pytest.skip("litert is not installed")
+    builder = GraphBuilder("masked")
+    graph = builder.graph(builder.chain(builder.input("steps", (3, 2)), "Masking", {"LSTM": 2}))
+    samples = [random_inputs(graph, 3)]
+    with pytest.raises(ExportFailed, match="LiteRT cannot run what it makes of the network"):
+        export(source_of(graph, int8=True, samples=samples), formats()["litert"], tmp_path / "made.tflite")
+    assert not list(tmp_path.iterdir())
+
+
 def test_loops_of_unknown_length(tmp_path: Path) -> None:
     if not installed(formats()["litert"]):
         pytest.skip("litert is not installed")

@@ -123,7 +123,9 @@ def cannot_express(
     more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
     told = f"{format} cannot express {named}{more}" if layers else f"the network cannot be written as {format}"
     reason = f"it has no {', '.join(dict.fromkeys(operations))}" if operations else short(text)
-    return ExportFailed(f"{told}: {reason}")
+    halves = {tensor.dtype for node in graph.nodes.values() for tensor in node.outputs} & {"float16", "bfloat16"}
+    help = f"the network computes in {min(halves)}, which not every format has: save it in float32" if halves else None
+    return ExportFailed(f"{told}: {reason}", help)
 
 
 def short(text: str, limit: int = 200) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
+from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
 from archspec.export.functions import backward_masks, frozen_folder, unrolled
 from archspec.optimize.network import Array, Network
 from archspec.start import quiet
@@ -90,7 +90,10 @@ def litert_run(content: bytes, source: Source) -> Run:
     def run(inputs: Sequence[Array]) -> Mapping[str, Array]:
         assert opened is not None  # which the runner only borrows
         given = {n: x for n, x in zip(source.graph.inputs, inputs, strict=True) if n in names}
-        found = runner(**given)
+        try:
+            found = runner(**given)
+        except RuntimeError as error:  # as of a recurrent layer with a mask, in integers
+            raise ExportFailed(f"LiteRT cannot run what it makes of the network: {short(str(error))}") from error
         return {name: found[name] for name in source.graph.outputs}
 
     return run
