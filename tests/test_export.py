@@ -306,6 +306,29 @@ def test_masks_backwards_where_steps_are_written_out(tmp_path: Path) -> None:
     assert export(source_of(padded_words()), formats()["litert"], tmp_path / "made.tflite").error < 1e-4
 
 
+def test_sizes_in_onnx_are_those_of_the_network(tmp_path: Path) -> None:
+    """tf2onnx does not know how many steps a loop gives."""
+    if not installed(Onnx()):
+        pytest.skip("onnx is not installed")
+    import onnxruntime
+
+    builder = GraphBuilder("steps")
+    x = builder.apply({"LSTM": {"units": 4, "return_sequences": True}}, builder.input("steps", (5, 3)))
+    export(source_of(builder.graph(x)), Onnx(), tmp_path / "made.onnx")
+    opened = onnxruntime.InferenceSession(tmp_path / "made.onnx")
+    assert [value.shape for value in (*opened.get_inputs(), *opened.get_outputs())] == [
+        ["batch", 5, 3],
+        ["batch", 5, 4],
+    ]
+
+
+def test_openvino_has_the_name(tmp_path: Path) -> None:
+    if not installed(formats()["openvino"]):
+        pytest.skip("openvino is not installed")
+    export(source_of(perceptron()), formats()["openvino"], tmp_path / "made.xml")
+    assert f'<net name="{perceptron().name}"' in (tmp_path / "made.xml").read_text()
+
+
 def test_half_precision_is_told(tmp_path: Path) -> None:
     if not installed(formats()["litert"]):
         pytest.skip("litert is not installed")

@@ -38,9 +38,7 @@ class Onnx(Format):
                 )  # fmt: skip
         except (ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:
             raise cannot_express(source.graph, "ONNX", error) from error
-        for value in (*made.graph.input, *made.graph.output):
-            if value.type.tensor_type.shape.dim:
-                value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        _name_sizes(made.graph, source.graph)
         made.graph.name = source.graph.name
         made.doc_string = source.about
         big = made.ByteSize() > onnx.checker.MAXIMUM_PROTOBUF
@@ -50,6 +48,19 @@ class Onnx(Format):
 
     def open(self, path: Path, source: Source) -> Run:
         return onnx_run(session(path, source.graph), source)
+
+
+def _name_sizes(made: Any, graph: Graph) -> None:
+    """The first size of inputs and outputs is the batch; tf2onnx loses others that are known."""
+    types = {name: graph.nodes[name].outputs[0] for name in graph.inputs}
+    types |= {name: graph.type(edge) for name, edge in graph.outputs.items()}
+    for value in (*made.input, *made.output):
+        sizes = value.type.tensor_type.shape.dim
+        for size, known in zip(sizes, ("batch", *types[value.name].shape), strict=False):
+            if isinstance(known, str):
+                size.dim_param = known
+            elif known is not None:
+                size.dim_value = known
 
 
 def _function(source: Source) -> Any:

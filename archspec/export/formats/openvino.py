@@ -60,6 +60,7 @@ def converted(source: Source) -> Any:
 
         with backward_masks():
             function, made = _read(built(Network(steps, source.network.weights)), graph)
+    made.set_friendly_name(graph.name)
     by_tensor = {name: port for port in made.inputs for name in port.get_names()}
     for name, tensor in zip(graph.inputs, function.inputs, strict=True):
         if tensor.name in by_tensor:
