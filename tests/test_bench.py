@@ -16,13 +16,14 @@ from click.testing import CliRunner
 from archspec.bench import base
 from archspec.bench.base import Runtime, Timed, chosen, runtimes
 from archspec.bench.measure import ALIKE, FEWEST, SETTLE, WARM, Cell, Measured, measure
+from archspec.bench.runtimes.jax import _reason
 from archspec.bench.variants import forms, how_to
 from archspec.build.weights import built
 from archspec.cli import cli
 from archspec.cli.bench import _ms
 from archspec.export.base import ExportFailed, Run, Source, formats
 from archspec.export.formats.keras import keras_run
-from archspec.export.samples import random_network
+from archspec.export.samples import random_inputs, random_network
 from tests.graphs import GraphBuilder, perceptron
 
 
@@ -313,5 +314,13 @@ def test_jax_says_why_it_cannot() -> None:
     builder = GraphBuilder("text")
     graph = builder.graph(builder.apply({"Hashing": {"num_bins": 3}}, builder.input("word", (1,), "string")))
     network = random_network(graph)
-    with ExitStack() as stack, pytest.raises(ExportFailed, match="JAX cannot run the network"):
+    with ExitStack() as stack, pytest.raises(ExportFailed, match="JAX cannot run the network: "):
         runtimes()["jax"].prepare(Source(network, built(network)), [], stack)
+    with ExitStack() as stack, pytest.raises(ExportFailed, match="JAX has no texts"):
+        runtimes()["jax"].prepare(Source(network, built(network)), random_inputs(graph), stack)
+
+
+def test_the_reason_is_no_note_about_the_stack_trace() -> None:
+    trace = "Traceback (most recent call last):\n  File x\nTypeError: no such thing\nFor simplicity, JAX has"
+    assert _reason(trace) == "no such thing"
+    assert (_reason("killed"), _reason("")) == ("killed", "the process ended")
