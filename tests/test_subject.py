@@ -45,6 +45,9 @@ def test_a_spec_has_no_weights(tmp_path: Path) -> None:
         (["broken.keras"], 1, "broken.keras"),
         (["broken.keras", "params.x=1"], 2, "has no values to change"),
         (["missing.yaml"], 1, "missing.yaml"),
+        (["broken.keras", "--allow", "folder"], 2, "reads no other files"),
+        (["folder", "--limit", "nodes=9"], 2, "a run has its limits"),
+        (["folder", "--allow", "folder"], 2, "a run has its limits"),
     ],
 )
 def test_what_cannot_be_opened(

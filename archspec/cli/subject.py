@@ -80,8 +80,12 @@ def open_subject(
     if is_saved_model(reference):
         if changes:
             raise click.UsageError(f"a saved model has no values to change, but {changes[0]!r} is given")
+        if allow:
+            raise click.UsageError("a saved model reads no other files: --allow is for a spec")
         return _saved(Path(reference), limits, around)
     if Path(reference).is_dir():  # which is told where it is no run
+        if limits or allow:
+            raise click.UsageError("a run has its limits and files already: --limit and --allow are for a spec")
         return _trained(Path(reference), changes, weights)
     made = open_spec(reference, changes, limits, allow)
     spec = made.document.spec
