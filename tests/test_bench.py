@@ -16,12 +16,14 @@ from click.testing import CliRunner
 from archspec.bench import base
 from archspec.bench.base import Runtime, Timed, chosen, runtimes
 from archspec.bench.measure import ALIKE, FEWEST, SETTLE, WARM, Cell, Measured, measure
+from archspec.bench.runtimes.jax import _reason
 from archspec.bench.variants import forms, how_to
 from archspec.build.weights import built
 from archspec.cli import cli
+from archspec.cli.bench import _ms
 from archspec.export.base import ExportFailed, Run, Source, formats
 from archspec.export.formats.keras import keras_run
-from archspec.export.samples import random_network
+from archspec.export.samples import random_inputs, random_network
 from tests.graphs import GraphBuilder, perceptron
 
 
@@ -212,6 +214,20 @@ def test_the_command_with_forms(tmp_path: Path) -> None:
     assert [cell["variant"] for cell in json.loads(result.stdout)["cells"]] == ["original", "optimised"]
 
 
+def test_without_predict_on_batch_nothing_is_relative_to_it(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--batch", "1", "--seconds", "0.01", "--runtimes", "function", "--no-optimize")
+    assert result.exit_code == 0, result.output
+    titles, line, row = result.stdout.splitlines()[2:5]
+    assert titles.split() == ["batch", "1", "network", "median", "ms", "middle", "half", "examples/s"]
+    assert row.startswith("function   original ")
+    assert len(titles) == len(line) == len(row)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(12e-6, "0.012"), (0.00123, "1.23"), (1.5, "1500.00")])
+def test_milliseconds_of_small_networks_can_be_told_apart(seconds: float, text: str) -> None:
+    assert _ms(seconds) == text
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -298,5 +314,13 @@ def test_jax_says_why_it_cannot() -> None:
     builder = GraphBuilder("text")
     graph = builder.graph(builder.apply({"Hashing": {"num_bins": 3}}, builder.input("word", (1,), "string")))
     network = random_network(graph)
-    with ExitStack() as stack, pytest.raises(ExportFailed, match="JAX cannot run the network"):
+    with ExitStack() as stack, pytest.raises(ExportFailed, match="JAX cannot run the network: "):
         runtimes()["jax"].prepare(Source(network, built(network)), [], stack)
+    with ExitStack() as stack, pytest.raises(ExportFailed, match="JAX has no texts"):
+        runtimes()["jax"].prepare(Source(network, built(network)), random_inputs(graph), stack)
+
+
+def test_the_reason_is_no_note_about_the_stack_trace() -> None:
+    trace = "Traceback (most recent call last):\n  File x\nTypeError: no such thing\nFor simplicity, JAX has"
+    assert _reason(trace) == "no such thing"
+    assert (_reason("killed"), _reason("")) == ("killed", "the process ended")

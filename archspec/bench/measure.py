@@ -15,6 +15,7 @@ from archspec.export.formats.keras import keras_run
 from archspec.export.proof import default_tolerance, relative_error
 from archspec.export.samples import random_inputs, random_outputs
 from archspec.optimize.network import Array
+from archspec.start import quiet
 
 SECONDS = 1.0  # of measuring for each cell of the table
 FEWEST, MOST = 6, 200  # calls
@@ -141,10 +142,11 @@ def _prepared(
 ) -> _Ready:
     need(runtime.NEEDS, runtime.NAME)
     try:
-        run, timed = runtime.prepare(source, inputs, stack)
-        error = _error(run, inputs, expected, random_outputs(source.graph))
-        for _ in range(WARM if error <= tolerance else 0):
-            timed()
+        with quiet():  # TensorFlow warns of functions that are traced often, of which each form is one
+            run, timed = runtime.prepare(source, inputs, stack)
+            error = _error(run, inputs, expected, random_outputs(source.graph))
+            for _ in range(WARM if error <= tolerance else 0):
+                timed()
     except (RuntimeError, ValueError, TypeError, ImportError) as failure:  # what a runtime says that cannot take it
         raise ExportFailed(short(str(failure))) from failure
     if error > tolerance:

@@ -158,11 +158,12 @@ def _text(
     for size in sizes:
         cells = found.at(size)
         there = [cell for cell in cells if cell.seconds]
-        slowest = next((cell.median for cell in there if cell.runtime == "predict_on_batch"), None)
-        rows = [[*_row(cell), f"{cell.median / slowest:.2f}" if slowest else ""] for cell in there]
-        titles = ["runtime", "network", "median ms", "middle half", "examples/s", "of predict_on_batch"]
+        plain = next((cell.median for cell in there if cell.runtime == "predict_on_batch"), None)
+        rows = [[*_row(cell), *([f"{cell.median / plain:.2f}"] if plain else [])] for cell in there]
+        titles = [f"batch {size}", "network", "median ms", "middle half", "examples/s"]
+        titles += ["of predict_on_batch"] if plain else []
         yield ""
-        yield table_text([f"batch {size}", *titles[1:]], rows, 4)
+        yield table_text(titles, rows, len(titles) - 2)
         yield from _reasons(cells)
         if use := uses.get(str(size)):
             yield f"use {use['runtime']} with {described(use['variant'])}: {use['how']}"
@@ -176,13 +177,12 @@ def _reasons(cells: Sequence[Cell]) -> list[str]:
 
 def _row(cell: Cell) -> list[str]:
     low, high = cell.spread
-    return [
-        cell.runtime,
-        cell.variant,
-        f"{1e3 * cell.median:.2f}",
-        f"{1e3 * low:.2f} – {1e3 * high:.2f}",
-        f"{cell.throughput:,.0f}",
-    ]
+    return [cell.runtime, cell.variant, _ms(cell.median), f"{_ms(low)} – {_ms(high)}", f"{cell.throughput:,.0f}"]
+
+
+def _ms(seconds: float) -> str:
+    """Of small networks, in thousandths: some runtimes take twenty microseconds and others ten."""
+    return f"{1e3 * seconds:.2f}" if seconds >= 1e-3 else f"{1e3 * seconds:.3f}"
 
 
 def _csv(found: Measured) -> str:

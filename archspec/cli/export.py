@@ -27,20 +27,22 @@ if TYPE_CHECKING:
     from archspec.export.writing import Exported
     from archspec.optimize.rewrite import Pass
 
+EXAMPLES = 200  # to calibrate integers with
+
 
 @click.command("export")
 @subject_argument
 @click.option("--to", "name", required=True, metavar="FORMAT", help="keras, litert, onnx, openvino, python, savedmodel")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="Default: the network's name.")
 @click.option("--int8", is_flag=True, help="Weights and activations as integers, calibrated on examples of the data.")
-@click.option("--examples", default=200, show_default=True, type=click.IntRange(1), help="To calibrate integers with.")
+@click.option("--examples", type=click.IntRange(1), help=f"To calibrate integers with. Default: {EXAMPLES}.")
 @click.option("--optimize/--no-optimize", "optimise", default=None, help="Default: yes, but for python.")
 @also_option
 @click.option("--tolerance", type=Above0(), help="Default: 1e-4 of an output's spread.")
 @click.option("--force", is_flag=True, help="Replace the output if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(
-    subject: str, changes: tuple[str, ...], name: str, output: Path | None, int8: bool, examples: int,
+    subject: str, changes: tuple[str, ...], name: str, output: Path | None, int8: bool, examples: int | None,
     optimise: bool | None, also: str | None, tolerance: float | None, force: bool, as_json: bool,
     limits: tuple[str, ...], allow: tuple[Path, ...],
 ) -> None:  # fmt: skip
@@ -68,13 +70,15 @@ def command(
 
     if int8 and tolerance is not None:
         raise click.UsageError("integers are judged on examples: --tolerance does not go with --int8")
+    if examples is not None and not int8:
+        raise click.UsageError("--examples are what integers are calibrated on: they take --int8")
     with export_errors(), run_errors():
         format = find_format(name, int8)
         passes = _passes(name, optimise, also)
         opened = open_subject(subject, changes, limits, allow)
         path = _target(output, format, opened.name, force)
         load_backend(format.BACKEND or opened.backend)
-        done = _exported(opened, _source(opened, int8, passes), format, path, tolerance, examples)
+        done = _exported(opened, _source(opened, int8, passes), format, path, tolerance, examples or EXAMPLES)
     if as_json:
         print_json(done.exported.to_json() | done.judged)
     else:

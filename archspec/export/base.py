@@ -126,7 +126,17 @@ def cannot_express(
     more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
     told = f"{format} cannot express {named}{more}" if layers else f"the network cannot be written as {format}"
     reason = f"it has no {', '.join(dict.fromkeys(operations))}" if operations else short(text)
-    return ExportFailed(f"{told}: {reason}")
+    return ExportFailed(f"{told}: {reason}", _remedy(graph))
+
+
+def _remedy(graph: Graph) -> str | None:
+    """What most often keeps a converter from a layer that the format does have."""
+    halves = {tensor.dtype for node in graph.nodes.values() for tensor in node.outputs} & {"float16", "bfloat16"}
+    if halves:
+        return f"the network computes in {min(halves)}, which not every format has: save it in float32"
+    if found := [name for name in graph.inputs if None in graph.nodes[name].outputs[0].shape]:
+        return f"{', '.join(found)} has sizes that are left open, which not every format can do with: give them"
+    return None
 
 
 def short(text: str) -> str:

@@ -56,11 +56,31 @@ def frozen(model: keras.Model, graph: Graph, batch: int | None = None) -> Any:
         return [tf.identity(made[name], name=name_of_output(name)) for name in graph.outputs]
 
     function = tf.function(ordered, input_signature=signature(graph, batch), autograph=False)
-    made = convert_variables_to_constants_v2(function.get_concrete_function())
+    concrete = traced(function, graph)
+    try:
+        made = convert_variables_to_constants_v2(concrete)
+    except ValueError as error:  # a variable is written to
+        raise _no_constants(graph, "the state of what it draws at random changes", str(error)) from error
     if left := [tensor.name for tensor in made.inputs[len(graph.inputs) :]]:
-        reason = "what it looks words up in is no constant"
-        raise cannot_express(graph, "a graph of constants", reason, places=" ".join(left))
+        raise _no_constants(graph, "what it looks words up in is no constant", " ".join(left))
     return made
+
+
+def _no_constants(graph: Graph, reason: str, places: str) -> ExportFailed:
+    failed = cannot_express(graph, "a graph of constants, which this takes,", reason, places=places)
+    return ExportFailed(failed.message, "savedmodel and keras keep what changes, and tables of words")
+
+
+def traced(function: Any, graph: Graph) -> Any:
+    """The function for its signature. Raises ExportFailed, as where Keras needs a size that the graph leaves open."""
+    try:
+        return function.get_concrete_function()
+    except (TypeError, ValueError) as error:
+        kind = re.match(r"Exception encountered when calling (\w+)\.call", str(error))
+        nodes = [node for node in graph.nodes.values() if kind and type(node.layer).__name__ == kind[1]]
+        sized = [node.name for node in nodes if any(None in graph.type(edge).shape for edge in node.inputs)]
+        reason = "Keras needs the sizes there, and the inputs leave them open" if sized else error
+        raise cannot_express(graph, "a graph of TensorFlow's", reason, places=" ".join(sized)) from error
 
 
 def name_of_output(name: str) -> str:
@@ -107,6 +127,30 @@ def unrolled(graph: Graph) -> Graph | None:
     nodes = {name: _unrolled(graph, node) for name, node in graph.nodes.items()}
     changed = {name for name, node in nodes.items() if node is not graph.nodes[name]}
     return replace(graph, nodes=nodes) if changed else None
+
+
+@contextlib.contextmanager
+def backward_masks() -> Iterator[None]:
+    """Steps that are written out backwards, right where a mask leaves some out.
+
+    Keras zeroes what they give at the places that the mask has forwards; so sequence and mask are turned beforehand.
+    """
+    from keras.src import backend
+
+    rnn = backend.rnn
+
+    def turned(
+        step: Any, inputs: Any, *others: Any, mask: Any = None, go_backwards: bool = False, **options: Any
+    ) -> Any:
+        if go_backwards and mask is not None and options.get("unroll"):
+            inputs, mask, go_backwards = backend.numpy.flip(inputs, 1), backend.numpy.flip(mask, 1), False
+        return rnn(step, inputs, *others, mask=mask, go_backwards=go_backwards, **options)
+
+    backend.rnn = turned
+    try:
+        yield
+    finally:
+        backend.rnn = rnn
 
 
 def _unrolled(graph: Graph, node: Node) -> Node:

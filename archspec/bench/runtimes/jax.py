@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from archspec.export.base import ExportFailed, Run, Source, short
 from archspec.optimize.network import Array
 
 _WORKER = "from archspec.bench.worker import main; main()"
+_ERROR = re.compile(r"[\w.]*(Error|Exception): ")
 
 
 class Jax(Runtime):
@@ -26,6 +28,8 @@ class Jax(Runtime):
     PLACE = 6
 
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:
+        if any(x.dtype == object for x in inputs):
+            raise ExportFailed("JAX has no texts")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         # Written and read by ourselves, in a folder that nobody else can write to.
         (folder / "network.pickle").write_bytes(pickle.dumps((source.network, list(inputs))))
@@ -59,9 +63,17 @@ def _ask(worker: subprocess.Popen[str], folder: Path, word: str | None = None) -
         _tell(worker.stdin, word)
     line = worker.stdout.readline().strip()
     if not line:
-        notes = (folder / "stderr").read_text("utf-8", "replace").strip().splitlines()
-        raise ExportFailed(f"JAX cannot run the network: {short(notes[-1] if notes else 'the process ended')}")
+        raise ExportFailed(
+            f"JAX cannot run the network: {short(_reason((folder / 'stderr').read_text('utf-8', 'replace')))}"
+        )
     return line
+
+
+def _reason(notes: str) -> str:
+    """The line of a stack trace that names the error; what comes behind it is about the trace."""
+    lines = notes.strip().splitlines()
+    named = (line.partition(": ")[2] for line in reversed(lines) if _ERROR.match(line))
+    return next(named, lines[-1] if lines else "the process ended")
 
 
 def _tell(stdin: IO[str], word: str) -> None:

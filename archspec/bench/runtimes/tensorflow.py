@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.bench.base import Runtime, Timed, timed
 from archspec.export.base import ExportFailed, Run, Source, cannot_express, short
-from archspec.export.functions import frozen, serving, signature, tensors
+from archspec.export.functions import frozen, serving, signature, tensors, traced
 from archspec.optimize.network import Array
 from archspec.start import quiet
 
@@ -39,6 +39,7 @@ class Function(Runtime):
 
     def prepare(self, source: Source, inputs: Sequence[Array], stack: ExitStack) -> tuple[Run, Timed]:
         function = serving(source.model, source.graph, len(inputs[0]))
+        traced(function, source.graph)
         return _prepared(function, list(source.graph.outputs), inputs)
 
 
@@ -53,6 +54,7 @@ class Xla(Runtime):
         if any(x.dtype == object for x in inputs):  # the second try of these ends the process
             raise ExportFailed("XLA has no texts")
         function = serving(source.model, source.graph, len(inputs[0]), jit=True)
+        traced(function, source.graph)
         try:
             with quiet():
                 function(*tensors(inputs))

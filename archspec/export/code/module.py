@@ -73,7 +73,7 @@ def python_code(graph: Graph, about: str = "", descriptions: Mapping[str, str] =
         line for function in made for line in ("", "", *function_lines(function, _about(graph, function, descriptions)))
     ]
     build = list(_build_lines(graph, whole, legal_name(graph.name)))
-    own = "".join(f"\n\n{text}" for text in _own_layers(graph))
+    own = "".join(f"\n\n\n{text}" for text in _own_layers(graph))
     helpers = (_FORMULA, _REUSED)
     wanted = (_has_formula(graph), whole.is_shared)
     helper = "".join(f"\n{text.rstrip()}\n" for text, use in zip(helpers, wanted, strict=True) if use)

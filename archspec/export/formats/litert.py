@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express
-from archspec.export.functions import frozen_folder, unrolled
+from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
+from archspec.export.functions import backward_masks, frozen_folder, unrolled
 from archspec.optimize.network import Array, Network
 from archspec.start import quiet
 
@@ -43,6 +44,7 @@ def converted(source: Source) -> bytes:
 
     graph, model = source.graph, source.model
     steps = unrolled(graph)
+    masks = contextlib.nullcontext() if steps is None else backward_masks()
     if steps is not None:  # LiteRT's own operations have no loops over lists of tensors
         from archspec.build.weights import built
 
@@ -50,7 +52,7 @@ def converted(source: Source) -> bytes:
     if source.int8 and not source.samples:
         raise ExportFailed("integers are calibrated on examples, and there are none", "give the spec a data section")
     try:
-        with quiet(), frozen_folder(model, graph) as folder:
+        with quiet(), masks, frozen_folder(model, graph) as folder:
             converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
             if source.int8:
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -82,7 +84,10 @@ def litert_run(content: bytes, source: Source) -> Run:
     def run(inputs: Sequence[Array]) -> Mapping[str, Array]:
         assert opened is not None  # which the runner only borrows
         given = {n: x for n, x in zip(source.graph.inputs, inputs, strict=True) if n in names}
-        found = runner(**given)
+        try:
+            found = runner(**given)
+        except RuntimeError as error:  # as of a recurrent layer with a mask, in integers
+            raise ExportFailed(f"LiteRT cannot run what it makes of the network: {short(str(error))}") from error
         return {name: found[name] for name in source.graph.outputs}
 
     return run

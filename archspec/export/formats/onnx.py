@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
-from archspec.export.functions import frozen_serving, serving, signature
+from archspec.export.functions import frozen_serving, serving, signature, traced
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array
 from archspec.start import quiet
@@ -38,9 +38,7 @@ class Onnx(Format):
                 )  # fmt: skip
         except (ValueError, RuntimeError, KeyError, AttributeError, AssertionError) as error:
             raise cannot_express(source.graph, "ONNX", error) from error
-        for value in (*made.graph.input, *made.graph.output):
-            if value.type.tensor_type.shape.dim:
-                value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        _name_sizes(made.graph, source.graph)
         made.graph.name = source.graph.name
         made.doc_string = source.about
         big = made.ByteSize() > onnx.checker.MAXIMUM_PROTOBUF
@@ -52,6 +50,19 @@ class Onnx(Format):
         return onnx_run(session(path, source.graph), source)
 
 
+def _name_sizes(made: Any, graph: Graph) -> None:
+    """The first size of inputs and outputs is the batch; tf2onnx loses others that are known."""
+    types = {name: graph.nodes[name].outputs[0] for name in graph.inputs}
+    types |= {name: graph.type(edge) for name, edge in graph.outputs.items()}
+    for value in (*made.input, *made.output):
+        sizes = value.type.tensor_type.shape.dim
+        for size, known in zip(sizes, ("batch", *types[value.name].shape), strict=False):
+            if isinstance(known, str):
+                size.dim_param = known
+            elif known is not None:
+                size.dim_value = known
+
+
 def _function(source: Source) -> Any:
     """With its variables, which tf2onnx finds; frozen where layers hold other tensors, as the mean of Normalization,
 
@@ -60,7 +71,7 @@ def _function(source: Source) -> Any:
     import tensorflow as tf
 
     serve = serving(source.model, source.graph)
-    held = serve.get_concrete_function().graph.external_captures
+    held = traced(serve, source.graph).graph.external_captures
     others = any(tensor.dtype != tf.resource for tensor in held)
     return frozen_serving(source.model, source.graph) if others else serve
 

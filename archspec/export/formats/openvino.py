@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
-from archspec.export.functions import frozen, unrolled
+from archspec.export.functions import backward_masks, frozen, unrolled
 from archspec.graph.ir import Graph
 from archspec.optimize.network import Array, Network
 from archspec.start import quiet
@@ -58,7 +58,9 @@ def converted(source: Source) -> Any:
             raise
         from archspec.build.weights import built
 
-        function, made = _read(built(Network(steps, source.network.weights)), graph)
+        with backward_masks():
+            function, made = _read(built(Network(steps, source.network.weights)), graph)
+    made.set_friendly_name(graph.name)
     by_tensor = {name: port for port in made.inputs for name in port.get_names()}
     for name, tensor in zip(graph.inputs, function.inputs, strict=True):
         if tensor.name in by_tensor:

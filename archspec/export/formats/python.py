@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,7 @@ class Python(Format):
             raise ExportFailed(str(error)) from None
         path.write_text(code, "utf-8")
         if source.has_weights:
-            source.model.save_weights(path.with_suffix(WEIGHTS))
+            _save_weights(source.model, path.with_suffix(WEIGHTS))
 
     def open(self, path: Path, source: Source) -> Run:
         """The model that the code builds, with the weights of the file, or those that are compared with."""
@@ -52,6 +54,15 @@ class Python(Format):
             model.set_weights(source.model.get_weights())
             finish(model)
         return keras_run(model, source.graph)
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    """As `save_weights`, by way of a `.keras` file: on a full disk HDF5 ends the process. Raises OSError."""
+    whole = path.with_suffix(".keras")
+    model.save(whole)
+    with zipfile.ZipFile(whole) as archive, archive.open("model.weights.h5") as found, path.open("wb") as file:
+        shutil.copyfileobj(found, file)
+    whole.unlink()
 
 
 def _weights(model: keras.Model) -> list[tuple[str, tuple[int, ...], str]]:

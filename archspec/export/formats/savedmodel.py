@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from archspec.export.base import ExportFailed, Format, Run, Source, cannot_express, short
-from archspec.export.functions import serving, tensors
+from archspec.export.functions import serving, tensors, traced
 from archspec.optimize.network import Array
 from archspec.start import quiet
 
@@ -23,6 +23,7 @@ class SavedModel(Format):
         module = tf.Module()
         module.model = source.model
         module.serve = serving(source.model, source.graph)
+        traced(module.serve, source.graph)
         module.states = [variable.value for variable in source.model.non_trainable_variables]  # of seeds, too
         try:
             with quiet():
