@@ -49,9 +49,6 @@ def test_a_spec_has_no_weights(tmp_path: Path) -> None:
         (["folder", "--allow", "folder"], 2, "--allow is for"),
         (["folder", "--limit", "nodes=5"], 2, "keeps the limits"),
         (["missing.yaml"], 1, "missing.yaml"),
-        (["broken.keras", "--allow", "folder"], 2, "reads no other files"),
-        (["folder", "--limit", "nodes=9"], 2, "a run has its limits"),
-        (["folder", "--allow", "folder"], 2, "a run has its limits"),
     ],
 )
 def test_what_cannot_be_opened(
