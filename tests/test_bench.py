@@ -237,13 +237,19 @@ def test_milliseconds_of_small_networks_can_be_told_apart(seconds: float, text: 
         (("--runtimes", "functoin"), 1, "there is no runtime"),
         (("-o", "no/such/file.csv"), 1, "there is no folder"),
         (("-o", "tiny.keras"), 2, "written into .csv files"),
+        (("-o", "there.csv"), 1, "there.csv is there already; --force replaces it"),
+        (("--force",), 2, "it takes -o"),
         (("--runtimes", ""), 1, "there is no runtime ''"),
     ],
 )
-def test_bad_input(arguments: tuple[str, ...], code: int, said: str, tmp_path: Path) -> None:
+def test_bad_input(
+    arguments: tuple[str, ...], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there.csv").write_text("mine")
     result = bench(tmp_path, *arguments)
     assert result.exit_code == code
-    assert said in result.output
+    assert said in result.output and Path("there.csv").read_text() == "mine"
 
 
 def test_a_named_runtime_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

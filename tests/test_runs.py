@@ -169,6 +169,8 @@ def test_predict_reads_a_table_as_the_training_did(fruit: Path, run: Run) -> Non
         rows = list(csv.DictReader(file))
     assert [row["class"] for row in rows] == [EVIL, "pear & co"] and rows[0]["input"] == "new.csv[0]"
     assert float(rows[0]["probability"]) == pytest.approx(heavy["output"]["probability"])
+    code, _, err = run("predict", made.path, fruit / "new.csv", "-o", fruit / "new.csv")
+    assert code == 1 and "new.csv is there already; --force replaces it" in err
     code, out, _ = run("predict", made.path, fruit / "new.csv")
     assert code == 0 and EVIL in out
     (fruit / "new.csv").write_text("length,weight,colour\n0.5,3.5,blue\n")

@@ -12,7 +12,7 @@ import click
 
 from archspec.cli.common import (
     Above0,
-    check_target,
+    check_replaced,
     export_errors,
     failure,
     load_backend,
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 @click.option("--forms", is_flag=True, help="And with each pass that pays under some runtimes only.")
 @click.option("--seconds", default=1.0, show_default=True, type=Above0(), help="For each.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.csv")
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(
     subject: str, changes: tuple[str, ...], batches: str, names: str | None, optimise: bool, forms: bool,
-    seconds: float, output: Path | None, as_json: bool, limits: tuple[str, ...], allow: tuple[Path, ...],
+    seconds: float, output: Path | None, force: bool, as_json: bool, limits: tuple[str, ...], allow: tuple[Path, ...],
 ) -> None:  # fmt: skip
     """Measure a network under every runtime that is installed, and say which to use.
 
@@ -60,8 +61,9 @@ def command(
     if forms and not optimise:
         raise click.UsageError("--forms are further forms of the optimised network, which --no-optimize leaves out")
     sizes = _sizes(batches)
-    if output is not None:
-        _check_output(output)
+    if output is not None and output.suffix != ".csv":  # and not the model that is measured
+        raise click.UsageError(f"the table is written into .csv files, got {output}")
+    check_replaced(output, force)
     with export_errors():
         picked, missing = _picked(names)
         opened = open_subject(subject, changes, limits, allow)
@@ -77,12 +79,6 @@ def command(
     else:
         lines = [*_text(found, opened, sizes, uses), *(["", *missing.values()] if missing else [])]
         click.echo("\n".join(lines))
-
-
-def _check_output(output: Path) -> None:
-    if output.suffix != ".csv":  # and not the model that is measured
-        raise click.UsageError(f"the table is written into .csv files, got {output}")
-    check_target(output)
 
 
 def _sizes(batches: str) -> list[int]:

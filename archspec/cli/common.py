@@ -218,6 +218,14 @@ def check_target(path: Path, force: bool = True) -> None:
         raise failure(f"cannot write {path}: there is no folder {path.parent}")
 
 
+def check_replaced(output: Path | None, force: bool) -> None:
+    """Fails where a file that -o names cannot be written, or would replace another without `force`."""
+    if output is not None:
+        check_target(output, force)
+    elif force:
+        raise click.UsageError("--force replaces a file: it takes -o")
+
+
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A draft that becomes the file once it is complete; what goes wrong on the way is told plainly."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.cli.common import Above0, check_target, failure, load_backend, print_json, subject_argument, written
+from archspec.cli.common import Above0, check_replaced, failure, load_backend, print_json, subject_argument, written
 from archspec.cli.passes import also_option, chosen_passes
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ def command(
 
     wanted = chosen_passes(level, passes, skip, also)
     check = not explain and output is not None if verify is None else verify
-    _check_use(explain, check, tolerance, output, force)
-    if output is not None:
-        check_target(output, force)
+    _check_use(explain, check, tolerance, output)
+    check_replaced(output, force)
     opened = open_subject(subject, changes, limits, allow, weights=not explain, around=True)
     if not (check or output):
         done = _planned(opened, level, wanted)
@@ -100,7 +99,7 @@ class Done:
         return {"verified": verified, "refused": [{"pass": n, "error": p.error, "why": str(p)} for n, p in refused]}
 
 
-def _check_use(explain: bool, check: bool, tolerance: float | None, output: Path | None, force: bool) -> None:
+def _check_use(explain: bool, check: bool, tolerance: float | None, output: Path | None) -> None:
     """No option is given that would not be heeded. Raises UsageError."""
     if explain and output is not None:
         raise click.UsageError("--explain writes nothing, so it does not go with -o")
@@ -108,8 +107,6 @@ def _check_use(explain: bool, check: bool, tolerance: float | None, output: Path
         raise click.UsageError("--explain builds nothing, so it does not go with --verify")
     if tolerance is not None and not check:
         raise click.UsageError("--tolerance is that of the comparison: it takes --verify or -o")
-    if force and output is None:
-        raise click.UsageError("--force replaces a file: it takes -o")
     if output is not None and output.suffix != ".keras":
         raise click.UsageError(f"optimised networks are saved as .keras files, got {output}")
 

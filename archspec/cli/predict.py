@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.cli.common import complete_run, note_unfinished, print_json, run_errors, written
+from archspec.cli.common import check_replaced, complete_run, note_unfinished, print_json, run_errors, written
 
 if TYPE_CHECKING:
     from archspec.train.predict import Answer, Prediction
@@ -25,8 +25,11 @@ _WRITTEN = (".csv", ".json", ".npz")
               help="How many of the likeliest classes to tell.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write a .csv, .json or .npz file; .npz holds the network's raw outputs.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(run: Path, inputs: tuple[Path, ...], top: int, output: Path | None, as_json: bool) -> None:
+def command(
+    run: Path, inputs: tuple[Path, ...], top: int, output: Path | None, force: bool, as_json: bool
+) -> None:  # fmt: skip
     """Say what a run's network makes of new inputs.
 
     Inputs go through the preprocessing that the run has saved, so they are given as the training data were:
@@ -42,6 +45,7 @@ def command(run: Path, inputs: tuple[Path, ...], top: int, output: Path | None, 
     """
     if output is not None and output.suffix not in _WRITTEN:
         raise click.UsageError(f"predictions are written as {', '.join(_WRITTEN)}, not as {output.suffix or output}")
+    check_replaced(output, force)
     from archspec.train.predict import predictor, write_predictions
 
     with run_errors():

@@ -113,19 +113,21 @@ class Elaborator(Evaluation):
     def input(self, name: str, frame: Frame) -> Value:
         declared = self.document.spec.inputs[name]
         mark = self.document.mark.at("inputs", name)
-        place = mark.items.get("shape", mark)
+        given = mark.items.get("shape", mark)
         try:
-            shape = self.value(declared.shape, place, Site(UNSET, frame))
+            shape = self.value(declared.shape, given, Site(UNSET, frame))
             good = isinstance(shape, tuple) and all(
                 d is None or (isinstance(d, int) and not isinstance(d, bool) and d > 0) for d in shape
             )
             if not good:
                 help = f"{name}: [224, 224, 3]; null is a length not known; the batch is left out"
                 message = f"an input's shape is a list of lengths, got {show(shape)}"
-                self.fail(Diagnostic("E203", message, place.span, help=help))
+                self.fail(Diagnostic("E203", message, given.span, help=help))
             if name == "x" or not name.isidentifier():
-                help = "names are letters, digits and _"
-                self.fail(Diagnostic("E207", f"{name!r} cannot be an input's name", mark.span, help=help))
+                why = ": it is the current tensor" if name == "x" else ""
+                rule = None if why else "names are letters, digits and _"
+                place = self.document.mark.key("inputs", name)
+                self.fail(Diagnostic("E207", f"{name!r} cannot be an input's name{why}", place, help=rule))
             return self.add_input(name, TensorType(shape, declared.dtype), Origin(mark.span))
         except Failed:
             return POISON
